@@ -1,0 +1,5 @@
+"""``python -m audiozoo`` is ``audiozoo``."""
+
+from audiozoo.cli import main
+
+main()

@@ -1,0 +1,48 @@
+"""Which of TensorFlow, JAX and PyTorch Keras computes with.
+
+Keras reads ``KERAS_BACKEND`` once, when it is first imported, and falls back to TensorFlow whether or
+not that is installed. ``import audiozoo`` therefore chooses before Keras is imported, and says what is
+wrong with a choice only where Keras is needed: the registry and most commands do without.
+"""
+
+import os
+import sys
+from importlib.util import find_spec
+
+from audiozoo.errors import MissingDependency
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def choose() -> None:
+    """Set ``KERAS_BACKEND`` to the first installed backend, unless it is set or Keras runs already."""
+    if "KERAS_BACKEND" in os.environ or "keras" in sys.modules:
+        return
+    for name in BACKENDS:
+        if find_spec(name):
+            os.environ["KERAS_BACKEND"] = name
+            return
+
+
+def check() -> None:
+    """Say why Keras could not be imported, if it could not.
+
+    Raises:
+        MissingDependency: ``KERAS_BACKEND`` names no backend, or one that is not installed.
+    """
+    if "keras" in sys.modules:
+        return
+    name = os.environ.get("KERAS_BACKEND")
+    if name is None:
+        raise MissingDependency(
+            f"Keras needs one of {', '.join(BACKENDS)}; none is installed. pip install tensorflow"
+        )
+    if name not in BACKENDS:
+        raise MissingDependency(
+            f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}; got {name!r}. "
+            "Unset it, and the first one installed is taken."
+        )
+    if not find_spec(name):
+        raise MissingDependency(
+            f"KERAS_BACKEND is {name!r}, which is not installed. pip install {name}, or unset it."
+        )

@@ -1,0 +1,197 @@
+"""The command line: each command is a few lines over public functions.
+
+Exit status: 0 done; 1 an ``AudioZooError``, said in one line on stderr; 2 wrong usage. Nothing heavy is
+imported before a command needs it, so that ``audiozoo list`` answers at once.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiozoo.errors import AudioZooError, one_line
+
+app = typer.Typer(
+    help="Generative audio models: list them, play them, train them.",
+    epilog="Exit status: 0 done, 1 an error (one line on stderr), 2 wrong usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+PresetArgument = Annotated[
+    str,
+    typer.Argument(metavar="PRESET", help="Name in the zoo, or path (with a separator) of a preset folder."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    # TensorFlow calls a machine without a GPU an error, on stderr, where only ours belong; what really
+    # goes wrong in it arrives as an exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app(prog_name="audiozoo")
+    except AudioZooError as error:
+        print(f"audiozoo: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command("list")
+def list_command(
+    pattern: Annotated[str, typer.Argument(help="Shell wildcards, as in 'ddsp*'.")] = "*",
+    as_json: JsonOption = False,
+) -> None:
+    """List the presets of the zoo."""
+    from audiozoo.registry import info, list_models
+
+    presets = [info(name) for name in list_models(pattern)]
+    if as_json:
+        _print_json([_overview(preset) for preset in presets])
+        return
+    for preset in presets:
+        size = f"{preset.weights.size / 1e6:.1f} MB" if preset.weights else "recipe"
+        print(f"{preset.name:<24} {size:>9}  {preset.card.summary}")
+    if not presets:
+        print(f"No preset matches {pattern!r}; 'audiozoo list' shows all.")
+
+
+@app.command()
+def info(preset: PresetArgument, as_json: JsonOption = False) -> None:
+    """Show everything that is known about a preset: licence, training data, limits, configuration."""
+    from audiozoo import registry
+
+    found = registry.info(preset)
+    if as_json:
+        _print_json(registry.as_dict(found))
+    else:
+        print(registry.as_yaml(found), end="")
+
+
+@app.command()
+def download(preset: PresetArgument) -> None:
+    """Fetch the weights of a preset, so that it works without a network. Prints their path."""
+    from audiozoo.zoo import download as fetch
+
+    print(fetch(preset))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("demo"),
+    as_json: JsonOption = False,
+) -> None:
+    """Turn the packaged singing voice into a violin."""
+    from audiozoo.demo import run
+
+    result = run(out, progress=not as_json)
+    if as_json:
+        _print_json(result)
+
+
+@app.command()
+def transfer(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Recording of one voice, any format and length.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write, .wav or .flac.")],
+    preset: Annotated[str, typer.Option(help="Name in the zoo, or path of a preset folder.")] = "ddsp_violin",
+    semitones: Annotated[float, typer.Option(min=-60, max=60, help="Transposition.")] = 0.0,
+    loudness_db: Annotated[float, typer.Option(min=-60, max=60, help="Play louder or softer, in dB.")] = 0.0,
+    own_loudness: Annotated[
+        bool, typer.Option("--no-match-loudness", help="Keep the recording's own loudness.")
+    ] = False,
+    dry: Annotated[bool, typer.Option("--no-reverb", help="Leave the learned room out.")] = False,
+    reverb: Annotated[
+        Path | None, typer.Option(metavar="FILE.wav", help="Impulse response of another room.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play on the preset's instrument what a recording sings."""
+    if dry and reverb:
+        raise typer.BadParameter("give --no-reverb or --reverb, not both.")
+    from audiozoo.atomic import make_folder
+    from audiozoo.data.audio_io import read_audio, write_audio
+    from audiozoo.zoo import load
+
+    make_folder(output.parent)  # before the work, not after
+    audio, sample_rate = read_audio(source)
+    model = load(preset)
+    room = None if dry else read_audio(reverb, sample_rate=model.sample_rate)[0] if reverb else "learned"
+    start = time.perf_counter()
+    played = model.transfer(
+        audio,
+        sample_rate,
+        semitones=semitones,
+        loudness_db=loudness_db,
+        match_loudness=not own_loudness,
+        reverb=room,
+        progress=not as_json,
+    )
+    write_audio(output, played, model.sample_rate)
+    seconds, work = len(played) / model.sample_rate, time.perf_counter() - start
+    if as_json:
+        _print_json({"output": str(output), "seconds_of_audio": seconds, "seconds_of_work": work})
+    else:
+        print(f"{output}: {seconds:.1f} s of audio in {work:.1f} s")
+
+
+@app.command()
+def train(
+    preset: PresetArgument,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with recordings, any formats and rates.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write into.", show_default="runs/PRESET")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In all; by default the preset's.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this time, and save.")] = None,
+    monitor: Annotated[
+        list[Path] | None, typer.Option(help="Recording to play after every epoch; may be given twice.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="By default the preset's.")] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="One step of the real thing, to see that it runs.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a preset on a folder of recordings. Broken off, the same command resumes."""
+    import audiozoo
+
+    name = audiozoo.info(preset).name  # a misspelt one is refused before Keras is imported
+    result = audiozoo.training.train(
+        preset,
+        data,
+        out=out or Path("runs") / name,
+        epochs=epochs,
+        max_minutes=max_minutes,
+        monitor=tuple(monitor or ()),
+        seed=seed,
+        smoke=smoke,
+        progress=not as_json,
+    )
+    if as_json:
+        _print_json(result)
+    else:
+        held_out = result["val_loss"]
+        validation = "" if held_out is None else f", validation {held_out:.3f}"
+        print(f"{result['preset_folder']}: {result['epochs']} epochs, loss {result['loss']:.3f}{validation}")
+
+
+def _overview(preset):
+    return {
+        "name": preset.name,
+        "architecture": preset.architecture,
+        "parameters": preset.card.parameters,
+        "megabytes": preset.weights.size / 1e6 if preset.weights else None,
+        "weights_license": preset.card.weights_license,
+        "summary": preset.card.summary,
+    }
+
+
+def _print_json(value):
+    print(json.dumps(value, indent=2))

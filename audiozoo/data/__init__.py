@@ -1,0 +1,1 @@
+"""From sound files to training batches: reading, features, datasets, pipelines."""

@@ -1,0 +1,56 @@
+"""Folders of recordings as datasets."""
+
+import pathlib
+import warnings
+
+from audiozoo.data.features import cached_recording
+from audiozoo.errors import AudioError, DataError
+from audiozoo.weights import cache_folder
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
+
+
+def instrument_folder(folder, *, sample_rate=16000, hop=160, f0_method="swift", cache=None, progress=False):
+    """Every recording below a folder, with pitch and loudness, in order of path.
+
+    Files that cannot be used are named in a warning and left out.
+
+    Args:
+        folder: searched recursively; or one audio file.
+        sample_rate: Hz.
+        hop: samples per frame.
+        f0_method: see ``pitch.estimate_f0``.
+        cache: folder for the features; by default within audiozoo's cache.
+        progress: show a progress bar.
+
+    Returns:
+        List of ``features.Recording``.
+
+    Raises:
+        DataError: no such folder, or not one usable recording in it.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.exists():
+        raise DataError(f"data must be a folder of recordings; {str(folder)!r} does not exist.")
+    found = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    paths = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not paths:
+        raise DataError(f"data must hold audio ({', '.join(SUFFIXES)}); {str(folder)!r} holds none.")
+    if progress:
+        from rich.progress import track
+
+        paths = track(paths, description="pitch and loudness", transient=True)
+    cache = cache_folder() / "features" if cache is None else cache
+    recordings, refused = [], []
+    for path in paths:
+        try:
+            recordings.append(
+                cached_recording(path, sample_rate=sample_rate, hop=hop, f0_method=f0_method, cache=cache)
+            )
+        except AudioError as error:
+            refused.append(str(error))
+    if not recordings:
+        raise DataError(f"data {str(folder)!r} holds no usable recording: " + "; ".join(refused))
+    if refused:
+        warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=2)
+    return recordings

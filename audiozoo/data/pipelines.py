@@ -1,0 +1,144 @@
+"""Training batches: crops of recordings, as a pure function of seed and step.
+
+A batch depends on nothing but ``(seed, step)``, so a run that was interrupted goes on with
+exactly the batches it would have seen. The same crops feed tf.data and, where TensorFlow is not
+installed or not the backend, any loop over numpy arrays.
+"""
+
+import itertools
+
+import keras
+import numpy as np
+
+from audiozoo.errors import DataError
+
+
+class FeatureCrops:
+    """Crops of equal length from recordings with features, split in time.
+
+    The last ``validation_seconds`` of every recording (at most a fifth of it) are held out.
+
+    Args:
+        recordings: list of ``features.Recording``, all at one rate and hop.
+        sample_rate: Hz.
+        hop: samples per frame.
+        clip_seconds: length of a crop; a whole number of frames.
+        batch_size: crops in a batch.
+        validation_seconds: held out at the end of every recording.
+        seed: of the random crops.
+
+    Raises:
+        DataError: no recording is long enough for one crop.
+    """
+
+    def __init__(
+        self,
+        recordings,
+        *,
+        sample_rate=16000,
+        hop=160,
+        clip_seconds=4.0,
+        batch_size=16,
+        validation_seconds=20.0,
+        seed=0,
+    ):
+        self.recordings, self.hop, self.batch_size, self.seed = recordings, hop, batch_size, seed
+        self.clip_frames = round(clip_seconds * sample_rate / hop)
+        frame_rate = sample_rate / hop
+        self.split_frame = [
+            len(r.audio) // hop - round(min(validation_seconds * frame_rate, 0.2 * len(r.audio) / hop))
+            for r in recordings
+        ]
+        self.starts = np.array([max(0, split - self.clip_frames + 1) for split in self.split_frame])
+        if not self.starts.sum():
+            longest = max(len(r.audio) for r in recordings) / sample_rate
+            raise DataError(
+                f"data must hold a recording longer than clip_seconds = {clip_seconds} s and its held-out "
+                f"part; the longest is {longest:.1f} s. Add longer recordings or set a shorter clip_seconds."
+            )
+
+    def batch(self, step):
+        """Batch number ``step`` of random training crops, each place equally likely.
+
+        Returns:
+            Dict of float32 arrays: ``audio (batch, samples)``, ``f0_hz`` and ``loudness_db``
+            ``(batch, frames, 1)``.
+        """
+        random = np.random.default_rng((self.seed, step))
+        last = np.cumsum(self.starts)
+        places = random.integers(0, last[-1], self.batch_size)
+        which = np.searchsorted(last, places, side="right")
+        return self.collate(which, places - (last - self.starts)[which])
+
+    def validation_places(self):
+        """``(recording, first frame)`` of consecutive crops through the held-out parts, in order."""
+        return [
+            (index, start)
+            for index, (split, recording) in enumerate(zip(self.split_frame, self.recordings, strict=True))
+            for start in range(
+                split, len(recording.audio) // self.hop - self.clip_frames + 1, self.clip_frames
+            )
+        ]
+
+    def training_loudness_db(self):
+        """Loudness of every frame that may be trained on, ``(frames,)``."""
+        parts = zip(self.recordings, self.split_frame, strict=True)
+        return np.concatenate([recording.features.loudness_db[:split] for recording, split in parts])
+
+    def collate(self, which, starts):
+        """The crops at these places, stacked."""
+        crops = [self._crop(self.recordings[i], start) for i, start in zip(which, starts, strict=True)]
+        return {name: np.stack([crop[name] for crop in crops]) for name in crops[0]}
+
+    def _crop(self, recording, start):
+        frames = slice(start, start + self.clip_frames)
+        samples = recording.audio[start * self.hop : (start + self.clip_frames) * self.hop]
+        return {
+            "audio": samples.astype("float32") * np.float32(recording.gain),
+            "f0_hz": recording.features.f0_hz[frames, None],
+            "loudness_db": recording.features.loudness_db[frames, None],
+        }
+
+
+def training_pairs(batch):
+    """A batch as Keras wants it: ``(inputs, target)``, the target being the audio."""
+    return {name: value for name, value in batch.items() if name != "audio"}, batch["audio"]
+
+
+class HeldOut(keras.utils.PyDataset):
+    """The held-out crops as ``(inputs, target)`` batches, in order, for ``fit(validation_data=...)``."""
+
+    def __init__(self, crops):
+        super().__init__()
+        self.crops, self.places = crops, crops.validation_places()
+
+    def __len__(self):
+        return -(-len(self.places) // self.crops.batch_size)
+
+    def __getitem__(self, index):
+        first = index * self.crops.batch_size
+        places = self.places[first : first + self.crops.batch_size]
+        return training_pairs(self.crops.collate(*zip(*places, strict=True)))
+
+
+def numpy_stream(crops, *, first_step=0):
+    """Endless ``(inputs, target)`` pairs of numpy arrays, from batch ``first_step`` on."""
+    return (training_pairs(crops.batch(step)) for step in itertools.count(first_step))
+
+
+def tf_stream(crops, *, first_step=0):
+    """The same as an endless ``tf.data.Dataset``, prefetched on a thread of its own."""
+    import tensorflow as tf
+
+    example = training_pairs(crops.batch(first_step))
+    signature = tf.nest.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), example)
+    dataset = tf.data.Dataset.from_generator(
+        lambda: numpy_stream(crops, first_step=first_step), output_signature=signature
+    )
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def training_stream(crops, *, first_step=0):
+    """``tf_stream`` on the TensorFlow backend, ``numpy_stream`` on the others."""
+    make = tf_stream if keras.backend.backend() == "tensorflow" else numpy_stream
+    return make(crops, first_step=first_step)

@@ -1,0 +1,88 @@
+"""Short-time spectra, overlap-add and A-weighted loudness."""
+
+import functools
+
+import numpy as np
+from keras import ops
+
+LOUDNESS_FLOOR_DB = -100.0
+
+
+def hann_window(length: int) -> np.ndarray:
+    """Periodic Hann window, ``(length,)``, float32."""
+    return np.hanning(length + 1)[:-1].astype("float32")
+
+
+def stft_magnitude(audio, *, window_length, hop, floor=1e-10):
+    """Magnitudes of the centred short-time Fourier transform with a periodic Hann window.
+
+    Args:
+        audio: ``(batch, samples)``, more than ``window_length // 2`` samples (the centring pad
+            is a reflection).
+        window_length: samples.
+        hop: samples between frames.
+        floor: smallest magnitude; keeps the gradient finite where the signal is digital silence.
+
+    Returns:
+        ``(batch, 1 + samples // hop, window_length // 2 + 1)``.
+    """
+    real, imaginary = ops.stft(audio, window_length, hop, window_length, window="hann", center=True)
+    return ops.sqrt(ops.maximum(real**2 + imaginary**2, floor**2))
+
+
+def overlap_add(frames, hop):
+    """Sum frames that start ``hop`` samples apart.
+
+    A frame is cut into ``n = length / hop`` blocks. Block k of frame t falls on output block
+    ``t + k``: the sum is n shifted additions of whole tensors, with no scatter.
+
+    Args:
+        frames: ``(batch, frames, length)``, length a multiple of ``hop``.
+        hop: samples.
+
+    Returns:
+        ``(batch, (frames + length / hop - 1) * hop)``.
+    """
+    count, length = frames.shape[1], frames.shape[2]
+    overlap = length // hop
+    blocks = ops.reshape(frames, (-1, count, overlap, hop))
+    shifted = [ops.pad(blocks[:, :, k], ((0, 0), (k, overlap - 1 - k), (0, 0))) for k in range(overlap)]
+    return ops.reshape(sum(shifted), (-1, (count + overlap - 1) * hop))
+
+
+@functools.lru_cache
+def a_weighting_power(sample_rate: int, window_length: int) -> np.ndarray:
+    """A-weighting (IEC 61672) as a power gain per STFT bin, ``(window_length // 2 + 1,)``.
+
+    Scaled so that the weighted sum of squared STFT magnitudes is a mean square of the signal:
+    Parseval's theorem for a Hann window, one-sided.
+    """
+    import librosa
+
+    frequencies = librosa.fft_frequencies(sr=sample_rate, n_fft=window_length)
+    gain = np.zeros(window_length // 2 + 1)  # at 0 Hz it is minus infinity in dB
+    gain[1:] = 10.0 ** (librosa.A_weighting(frequencies[1:], min_db=None) / 10.0)
+    gain[1:-1] *= 2.0  # every bin but 0 Hz and Nyquist has a mirror image
+    energy = window_length * np.sum(hann_window(window_length).astype("float64") ** 2)
+    return (gain / energy).astype("float32")
+
+
+def a_weighted_loudness(audio, *, sample_rate, hop=160, window_length=512):
+    """Loudness as the A-weighted mean power around each frame, in dB relative to full scale.
+
+    A full-scale 1 kHz sine reads -3 dB; silence reads ``LOUDNESS_FLOOR_DB``.
+
+    Args:
+        audio: ``(batch, samples)``, samples a multiple of ``hop`` and more than half a window.
+        sample_rate: Hz.
+        hop: samples per frame.
+        window_length: samples.
+
+    Returns:
+        ``(batch, samples // hop, 1)``; frame ``t`` is centred on sample ``t * hop``.
+    """
+    magnitude = stft_magnitude(audio, window_length=window_length, hop=hop)[:, : audio.shape[1] // hop]
+    weight = ops.convert_to_tensor(a_weighting_power(sample_rate, window_length))
+    power = ops.sum(magnitude**2 * weight, axis=-1, keepdims=True)
+    floor_power = 10.0 ** (LOUDNESS_FLOOR_DB / 10.0)
+    return 10.0 * ops.log10(ops.maximum(power, floor_power))

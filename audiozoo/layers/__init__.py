@@ -1,0 +1,7 @@
+"""The shared layer library; every class is serializable."""
+
+from audiozoo.layers.perceptron import Perceptron
+from audiozoo.layers.reverb import Reverb
+from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
+
+__all__ = ["FilteredNoiseSynth", "HarmonicSynth", "Perceptron", "Reverb", "Synth"]

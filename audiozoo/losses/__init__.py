@@ -1,0 +1,5 @@
+"""Training losses."""
+
+from audiozoo.losses.spectral import MultiScaleSpectralLoss
+
+__all__ = ["MultiScaleSpectralLoss"]

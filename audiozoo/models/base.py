@@ -1,0 +1,147 @@
+"""What every model of the zoo is."""
+
+import inspect
+import os
+import pathlib
+import shutil
+import tempfile
+
+import keras
+import numpy as np
+
+from audiozoo import registry, weights
+from audiozoo.errors import OutputError
+
+
+class AudioModel(keras.Model):
+    """A Keras model whose keyword-only constructor arguments are its whole configuration.
+
+    A subclass keeps each of them as an attribute of the same name (tuples, never lists: Keras
+    wraps lists) and ends its constructor by calling itself on zeros, so that weights can be
+    loaded into it. Subclassing is all the registration there is.
+
+    Attributes:
+        architectures: every subclass by its name, the table that presets refer to.
+        preset: the preset that the model was loaded from, or None.
+    """
+
+    architectures: dict[str, type["AudioModel"]] = {}
+    preset: registry.Preset | None = None
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable("audiozoo")(cls)
+        AudioModel.architectures[cls.__name__] = cls
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        # Past Keras's attribute tracking: it would make each of them a sublayer of this model.
+        self.__dict__["_compiled_functions"] = {}
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """Names of the constructor's own arguments: the keys of a preset's ``config``."""
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+    def get_config(self):
+        # Not Keras's automatic config: for a Model (unlike a Layer) it records the default
+        # values of the arguments, whatever was passed, and says nothing.
+        return {"name": self.name} | {name: getattr(self, name) for name in self.argument_names()}
+
+    def training_loss(self):
+        """The loss to compile with, or None where ``compute_loss`` is the model's own."""
+        return None
+
+    def save_to_preset(self, folder, *, name, card=None, train=None):
+        """Write a folder that ``audiozoo.load(folder)`` opens: ``preset.yaml`` and the weights.
+
+        Weights are stored in half precision. The folder appears whole or not at all; a preset
+        that was there before is replaced.
+
+        Args:
+            folder: where to write.
+            name: the preset's name.
+            card: ``registry.Card``; by default the one the model was loaded with.
+            train: ``registry.Train``, how it was trained.
+
+        Returns:
+            pathlib.Path of the folder.
+
+        Raises:
+            OutputError: the folder cannot be written, or holds something that is no preset.
+        """
+        folder = pathlib.Path(folder)
+        if folder.exists() and any(folder.iterdir()) and not (folder / "preset.yaml").exists():
+            raise OutputError(
+                f"folder must be new, empty or an earlier preset; {str(folder)!r} holds other files. "
+                "Choose another folder."
+            )
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            draft = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        except OSError as error:
+            raise OutputError(
+                f"folder {str(folder)!r} cannot be written ({error}). Choose another."
+            ) from error
+        try:
+            self._write_preset(draft, name=name, card=card, train=train)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(draft, folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return folder
+
+    def _write_preset(self, folder, *, name, card, train):
+        config = {key: value for key, value in self.get_config().items() if key != "name"}
+        # A fresh instance: a compiled one would write its optimizer along with its weights.
+        copy = type(self)(**config)
+        copy.set_weights(self.get_weights())
+        full, half = folder / "full.weights.h5", folder / f"{name}.weights.h5"
+        copy.save_weights(full)
+        weights.halve(full, half)
+        full.unlink()
+        previous = self.preset
+        card = card or (previous.card if previous else None) or registry.Card(summary="", weights_license="")
+        preset = registry.Preset(
+            name=name,
+            version=1,
+            architecture=type(self).__name__,
+            config={key: list(v) if isinstance(v, tuple) else v for key, v in config.items()},
+            weights=registry.Weights(
+                file=half.name, sha256=weights.sha256_of(half), size=half.stat().st_size
+            ),
+            card=card.model_copy(update={"parameters": self.count_params()}),
+            train=train or (previous.train if previous else None),
+        )
+        registry.write_preset(preset, folder / "preset.yaml")
+
+    def run_compiled(self, function, inputs):
+        """Run a method of this model on a dict of arrays, compiled by the active backend.
+
+        Args:
+            function: a bound method of this model, dict of tensors to (nested) tensors.
+            inputs: dict of arrays. One shape is one compilation: keep shapes few.
+
+        Returns:
+            The method's result as numpy arrays.
+        """
+        # One predict function for each shape: given a second one, Keras on TensorFlow would
+        # retrace with unknown lengths, and the DSP needs them known.
+        shapes = sorted((name, np.shape(value)) for name, value in inputs.items())
+        key = (function.__name__, *shapes)
+        if key not in self._compiled_functions:
+            self._compiled_functions[key] = _Compiled(self, function)
+        return self._compiled_functions[key].predict_on_batch(inputs)
+
+
+class _Compiled(keras.Model):
+    """One function of a model. Keras has no public jit on three backends; its predict step is one."""
+
+    def __init__(self, model, function):
+        super().__init__(name="compiled")
+        self.model, self.function = model, function
+
+    def call(self, inputs):
+        return self.function(inputs)

@@ -1,0 +1,357 @@
+"""DDSP decoder: pitch and loudness in, an instrument out.
+
+Paper: Engel, Hantrakul, Gu and Roberts (2020), DDSP: Differentiable Digital Signal Processing,
+arXiv:2001.04643.
+Differences: no latent z (the decoder-only model of the paper's timbre transfer); amplitude and
+f0 move linearly inside a frame instead of Hann-overlapped; noise is not cut at the frame.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from audiozoo.data.audio_io import mono_at_rate
+from audiozoo.data.features import extract_features, loudness_statistics
+from audiozoo.dsp.oscillators import frame_phase, glide
+from audiozoo.dsp.pitch import hz_to_midi
+from audiozoo.layers import FilteredNoiseSynth, HarmonicSynth, Perceptron, Reverb
+from audiozoo.losses import MultiScaleSpectralLoss
+from audiozoo.models.base import AudioModel
+
+CHUNK_FRAMES = 2048  # frames computed at once: bounds memory, whatever the length of the sound
+MARGIN_FRAMES = 2  # neighbours that reach into a chunk: noise tails, glides, Nyquist fades
+
+
+class ControlNetwork(layers.Layer):
+    """Scaled pitch and loudness, each ``(batch, frames, 1)``, to the logits of every control.
+
+    Two perceptrons read one scalar each, a GRU remembers, a third perceptron reads all three.
+    """
+
+    def __init__(self, *, num_units, num_harmonics, num_noise_bands, **kwargs):
+        super().__init__(**kwargs)
+        self.num_units = num_units
+        # A scalar input needs the random bias: see Perceptron.
+        self.pitch_perceptron = Perceptron(units=num_units, first_bias=1.0)
+        self.loudness_perceptron = Perceptron(units=num_units, first_bias=1.0)
+        self.recurrence = layers.GRU(num_units, return_sequences=True, return_state=True)
+        self.joint_perceptron = Perceptron(units=num_units)
+        self.amplitude_head = layers.Dense(1)
+        self.harmonic_head = layers.Dense(num_harmonics)
+        self.noise_head = layers.Dense(num_noise_bands)
+
+    def build(self, pitch_shape=(None, None, 1), loudness_shape=None):
+        frames = pitch_shape[:-1]
+        self.pitch_perceptron.build((*frames, 1))
+        self.loudness_perceptron.build((*frames, 1))
+        self.recurrence.build((*frames, 2 * self.num_units))
+        self.joint_perceptron.build((*frames, 3 * self.num_units))
+        for head in (self.amplitude_head, self.harmonic_head, self.noise_head):
+            head.build((*frames, self.num_units))
+
+    def call(self, pitch, loudness, state=None):
+        pitch, loudness = self.pitch_perceptron(pitch), self.loudness_perceptron(loudness)
+        both = ops.concatenate([pitch, loudness], axis=-1)
+        memory, state = self.recurrence(both, initial_state=state)
+        hidden = self.joint_perceptron(ops.concatenate([both, memory], axis=-1))
+        logits = {
+            "amplitude_logits": self.amplitude_head(hidden),
+            "harmonic_logits": self.harmonic_head(hidden),
+            "noise_logits": self.noise_head(hidden),
+        }
+        return logits, state
+
+
+class DDSPDecoder(AudioModel):
+    """Plays an instrument from pitch and loudness: harmonics plus filtered noise in a room.
+
+    Args:
+        sample_rate: Hz.
+        hop: samples per frame of features.
+        num_units: width of every layer.
+        num_harmonics: partials of the harmonic bank.
+        num_noise_bands: bands of the noise filter, 0 Hz to Nyquist.
+        reverb_length: taps of the learned room.
+        envelope: ``"linear"`` or ``"nearest"``, how controls move inside a frame.
+        noise_tails: ``"overlap"`` or ``"cut"``, what happens to noise at a frame's end.
+        pitch_scale: MIDI note number that the network sees as 1.
+        loudness_mean_db, loudness_std_db: statistics of the training data; the network sees
+            ``(loudness_db - mean) / std``.
+
+    Input:
+        Dict with ``f0_hz`` and ``loudness_db``, each ``(batch, frames, 1)``; 0 Hz is unvoiced.
+        Other entries (``audio``) are ignored.
+
+    Output:
+        Audio ``(batch, frames * hop)``, about -1..1.
+
+    Reference:
+        Engel et al. (2020), DDSP, arXiv:2001.04643, section 3 and appendix B.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate=16000,
+        hop=160,
+        num_units=512,
+        num_harmonics=100,
+        num_noise_bands=65,
+        reverb_length=16000,
+        envelope="linear",
+        noise_tails="overlap",
+        pitch_scale=127.0,
+        loudness_mean_db=-40.0,
+        loudness_std_db=10.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.sample_rate, self.hop = sample_rate, hop
+        self.num_units, self.num_harmonics, self.num_noise_bands = num_units, num_harmonics, num_noise_bands
+        self.reverb_length, self.envelope, self.noise_tails = reverb_length, envelope, noise_tails
+        self.pitch_scale = pitch_scale
+        self.loudness_mean_db, self.loudness_std_db = loudness_mean_db, loudness_std_db
+        self.network = ControlNetwork(
+            num_units=num_units, num_harmonics=num_harmonics, num_noise_bands=num_noise_bands
+        )
+        self.harmonic_synth = HarmonicSynth(sample_rate=sample_rate, hop=hop, envelope=envelope)
+        self.noise_synth = FilteredNoiseSynth(hop=hop, tails=noise_tails)
+        self.reverb = Reverb(length=reverb_length)
+        self.build()
+
+    def build(self, input_shape=None):
+        # By shape and not by a call on zeros: synthesis has no weights, and tracing it takes long.
+        self.network.build((None, None, 1))
+        self.reverb.build((None, None))
+
+    def call(self, inputs, training=False):
+        controls, _ = self._controls(inputs)
+        noise_magnitudes = controls.pop("noise_magnitudes")
+        dry = self.harmonic_synth.get_signal(**controls)
+        dry = dry + self.noise_synth.get_signal(noise_magnitudes, training=training)
+        return self.reverb(dry)
+
+    def _controls(self, inputs):
+        f0_hz = ops.cast(inputs["f0_hz"], "float32")
+        pitch = hz_to_midi(f0_hz) / self.pitch_scale
+        loudness = (inputs["loudness_db"] - self.loudness_mean_db) / self.loudness_std_db
+        logits, state = self.network(pitch, loudness, inputs.get("state"))
+        noise_logits = logits.pop("noise_logits")
+        controls = self.harmonic_synth.get_controls(**logits, f0_hz=f0_hz)
+        return controls | self.noise_synth.get_controls(noise_logits), state
+
+    def training_loss(self):
+        return MultiScaleSpectralLoss()
+
+    def transfer(
+        self,
+        audio,
+        sample_rate,
+        *,
+        semitones=0.0,
+        loudness_db=0.0,
+        match_loudness=True,
+        reverb="learned",
+        progress=False,
+    ):
+        """Play what a recording sings: its pitch and loudness, this model's timbre.
+
+        Args:
+            audio: ``(samples,)`` or ``(samples, channels)``, float in -1..1 or int16, int32,
+                uint8; one voice at a time, any length.
+            sample_rate: Hz, of ``audio``.
+            semitones: transposition.
+            loudness_db: added to the loudness that the network sees.
+            match_loudness: shift and stretch the input's loudness to the range of the training
+                data, so that a quiet recording is not played as a distant violin.
+            reverb: ``"learned"``, None for the dry sound, or an impulse response ``(taps,)``
+                at the model's sample rate.
+            progress: show a progress bar.
+
+        Returns:
+            float32 ``(samples,)`` at ``self.sample_rate``, as long as the input. Silence gives
+            silence.
+
+        Raises:
+            AudioError: the audio is empty, not finite, of an unknown type or shape.
+            ValueError: an argument out of range.
+        """
+        check_range("semitones", semitones, -60.0, 60.0)
+        check_range("loudness_db", loudness_db, -60.0, 60.0)
+        audio = mono_at_rate(audio, sample_rate, self.sample_rate)
+        features = extract_features(audio, sample_rate=self.sample_rate, hop=self.hop)
+        if not np.any(features.f0_hz):
+            return np.zeros(len(audio), "float32")
+        loudness = features.loudness_db
+        if match_loudness:
+            mean, std = loudness_statistics(loudness)
+            stretch = np.clip(self.loudness_std_db / max(std, 1e-3), 0.5, 2.0)
+            loudness = (loudness - mean) * stretch + self.loudness_mean_db
+        controls = self.controls(
+            features.f0_hz * 2.0 ** (semitones / 12.0), loudness + loudness_db, progress=progress
+        )
+        return self.synthesize(**controls, reverb=reverb, progress=progress)[0, : len(audio)]
+
+    def controls(self, f0_hz, loudness_db, *, progress=False):
+        """The sound's physical controls, for looking at and for editing.
+
+        Args:
+            f0_hz: ``(frames,)`` or ``(batch, frames, 1)``, Hz, 0 where unvoiced.
+            loudness_db: the same shape, dB.
+            progress: show a progress bar.
+
+        Returns:
+            Dict of float32 arrays ``(batch, frames, channels)``: ``f0_hz``, ``amplitude``,
+            ``harmonic_distribution`` (sums to 1), ``noise_magnitudes``.
+
+        Raises:
+            ValueError: shapes differ or a value is not finite.
+        """
+        f0_hz, loudness_db = as_frames("f0_hz", f0_hz), as_frames("loudness_db", loudness_db)
+        if f0_hz.shape != loudness_db.shape:
+            raise ValueError(
+                f"f0_hz and loudness_db must have the same shape; got {f0_hz.shape} and {loudness_db.shape}."
+            )
+        frames = f0_hz.shape[1]
+        chunk = chunk_frames(frames)
+        state = np.zeros((f0_hz.shape[0], self.num_units), "float32")
+        pieces = []
+        for start in track(range(0, frames, chunk), "controls", progress):
+            index = np.clip(np.arange(start, start + chunk), 0, frames - 1)
+            inputs = {"f0_hz": f0_hz[:, index], "loudness_db": loudness_db[:, index], "state": state}
+            controls, state = self.run_compiled(self._controls, inputs)
+            pieces.append(controls)
+        return {
+            name: np.concatenate([piece[name] for piece in pieces], axis=1)[:, :frames] for name in pieces[0]
+        }
+
+    def synthesize(
+        self,
+        *,
+        f0_hz,
+        amplitude,
+        harmonic_distribution,
+        noise_magnitudes,
+        reverb="learned",
+        seed=0,
+        progress=False,
+    ):
+        """Audio from controls, edited or not.
+
+        Args:
+            f0_hz, amplitude, harmonic_distribution, noise_magnitudes: as ``controls`` returns
+                them, ``(batch, frames, channels)``.
+            reverb: ``"learned"``, None, or an impulse response ``(taps,)``.
+            seed: of the noise.
+            progress: show a progress bar.
+
+        Returns:
+            float32 ``(batch, frames * hop)``.
+
+        Raises:
+            ValueError: a control has the wrong shape or is not finite.
+        """
+        controls = {
+            "f0_hz": as_frames("f0_hz", f0_hz, 1),
+            "amplitude": as_frames("amplitude", amplitude, 1),
+            "harmonic_distribution": as_frames("harmonic_distribution", harmonic_distribution),
+            "noise_magnitudes": as_frames("noise_magnitudes", noise_magnitudes, self.num_noise_bands),
+        }
+        shapes = {value.shape[:2] for value in controls.values()}
+        if len(shapes) > 1:
+            raise ValueError(
+                "controls must agree in batch and frames; got "
+                + ", ".join(f"{name} {value.shape}" for name, value in controls.items())
+            )
+        dry = self._dry_audio(controls, seed, progress)
+        return self._in_room(dry, reverb)
+
+    def _dry_audio(self, controls, seed, progress):
+        f0_hz = controls["f0_hz"]
+        batch, frames, _ = f0_hz.shape
+        phase = frame_phase(*glide(f0_hz, self.envelope), sample_rate=self.sample_rate, hop=self.hop)
+        phase = keras.ops.convert_to_numpy(phase)
+        noise = np.random.default_rng(seed).random((batch, frames, self.hop), dtype="float32") * 2.0 - 1.0
+        chunk = chunk_frames(frames)
+        audio = np.empty((batch, frames * self.hop), "float32")
+        for start in track(range(0, frames, chunk), "audio", progress):
+            wanted = np.arange(start - MARGIN_FRAMES, start + chunk + MARGIN_FRAMES)
+            index = np.clip(wanted, 0, frames - 1)
+            inputs = {name: value[:, index] for name, value in controls.items()}
+            inputs["noise"] = noise[:, index] * ((wanted >= 0) & (wanted < frames))[:, None]
+            # Before the first frame the margin repeats it, so phase runs backwards from there.
+            repeated = np.sum(wanted < 0) * f0_hz[:, :1] * (self.hop / self.sample_rate)
+            inputs["phase"] = (phase[:, index[:1]] - repeated) % 1.0
+            piece = self.run_compiled(self._dry_chunk, inputs)[:, MARGIN_FRAMES * self.hop :]
+            stop = min(chunk, frames - start) * self.hop
+            audio[:, start * self.hop : start * self.hop + stop] = piece[:, :stop]
+        return audio
+
+    def _dry_chunk(self, inputs):
+        harmonics = self.harmonic_synth.get_signal(
+            inputs["f0_hz"],
+            inputs["amplitude"],
+            inputs["harmonic_distribution"],
+            initial_phase=inputs["phase"],
+        )
+        return harmonics + self.noise_synth.get_signal(inputs["noise_magnitudes"], inputs["noise"])
+
+    def _in_room(self, dry, reverb):
+        if reverb is None:
+            return dry
+        if isinstance(reverb, str):
+            if reverb != "learned":
+                raise ValueError(
+                    f"reverb must be 'learned', None or an impulse response; got {reverb!r}. "
+                    "Use 'learned' for the room of the recordings."
+                )
+            reverb = self.impulse_response()
+        response = np.asarray(reverb, "float32")
+        if response.ndim != 1 or not response.size or not np.all(np.isfinite(response)):
+            raise ValueError(
+                f"reverb must be a finite impulse response of shape (taps,); got shape {response.shape}. "
+                "Mix several channels down first."
+            )
+        from scipy.signal import oaconvolve
+
+        return oaconvolve(dry, response[None], axes=1)[:, : dry.shape[1]].astype("float32")
+
+    def impulse_response(self):
+        """What a clap sounds like in the learned room, direct sound first. float32 ``(taps,)``."""
+        return keras.ops.convert_to_numpy(self.reverb.impulse_response())
+
+
+def chunk_frames(frames: int) -> int:
+    """Frames to compute at once: few distinct values, since each one is a compilation."""
+    return min(CHUNK_FRAMES, 1 << max(frames - 1, 127).bit_length())
+
+
+def as_frames(name, values, channels=None):
+    """Features as float32 ``(batch, frames, channels)``; a plain ``(frames,)`` is one channel."""
+    values = np.asarray(values, "float32")
+    if values.ndim == 1:
+        values = values[None, :, None]
+    expected = channels or values.shape[-1]
+    if values.ndim != 3 or values.shape[-1] != expected or not values.size:
+        raise ValueError(
+            f"{name} must be (frames,) or (batch, frames, {channels or 'channels'}), not empty; "
+            f"got shape {values.shape}."
+        )
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"{name} must be finite; got NaN or infinity. Use 0 Hz for unvoiced frames.")
+    return values
+
+
+def check_range(name, value, lowest, highest):
+    """Raise ValueError unless ``lowest <= value <= highest``."""
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} must be between {lowest} and {highest}; got {value!r}.")
+
+
+def track(steps, description, progress):
+    """The steps, with a progress bar if asked for."""
+    if not progress:
+        return steps
+    from rich.progress import track as rich_track
+
+    return rich_track(steps, description=description, transient=True)

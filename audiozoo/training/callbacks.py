@@ -1,0 +1,132 @@
+"""What happens at the end of each epoch: the checkpoint, the best preset, something to hear."""
+
+import json
+import math
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+from audiozoo.atomic import replacing
+from audiozoo.data.audio_io import write_audio
+from audiozoo.errors import TrainingError
+from audiozoo.plots import spectrogram_comparison
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends a run whose loss is no number, before any other callback keeps or plays what it learned."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        broken = {name: float(value) for name, value in logs.items() if not math.isfinite(value)}
+        if broken:
+            name, value = next(iter(broken.items()))
+            raise TrainingError(
+                f"{name} became {value} in epoch {epoch + 1}. The checkpoint of the epoch before is kept; "
+                "lower train.learning_rate in the preset and train into a new folder."
+            )
+
+
+class Progress(keras.callbacks.Callback):
+    """Keeps the run: checkpoint, history, and the preset of the best epoch so far.
+
+    Args:
+        folder: of the run.
+        checkpoint: ``checkpoint.Checkpoint`` of the model.
+        restored: what its ``restore`` gave.
+        save_best: called with the logs whenever the monitored loss is the lowest so far.
+        max_minutes: end the run after the epoch in which this much time has passed, or None.
+    """
+
+    def __init__(self, folder, checkpoint, restored, *, save_best, max_minutes=None):
+        super().__init__()
+        self.checkpoint, self.save_best = checkpoint, save_best
+        self.history_path = pathlib.Path(folder) / "history.jsonl"
+        self.best = restored.get("best", math.inf)
+        self.history = restored.get("history", [])
+        self.deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in logs.items()}
+        self.history.append({"epoch": epoch + 1, **logs})
+        monitored = logs.get("val_loss", logs["loss"])
+        if monitored < self.best:
+            self.best = monitored
+            self.save_best(logs)
+        lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
+        with replacing(self.history_path) as draft:  # a copy to read; the checkpoint holds the truth
+            draft.write_text(lines)
+        self.checkpoint.save(epoch=epoch + 1, best=self.best, history=self.history)
+        if time.monotonic() > self.deadline:
+            self.model.stop_training = True
+
+
+class Listening(keras.callbacks.Callback):
+    """After each epoch, a held-out clip resynthesized and recordings transferred, to hear and to see.
+
+    Written as WAV and PNG files into ``folder/examples``, and to TensorBoard in ``folder/logs``
+    where TensorFlow is installed.
+
+    Args:
+        folder: of the run.
+        held_out: batch ``(inputs, target)`` whose first clip is the example; None where nothing is.
+        monitors: dict name -> ``(audio, sample_rate)`` to transfer as well.
+    """
+
+    def __init__(self, folder, held_out, monitors):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.held_out, self.monitors = held_out, monitors
+        self.board = TensorBoardWriter.if_possible(self.folder / "logs")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.board:
+            self.board.scalars(epoch + 1, logs or {})
+        pairs = {}
+        if self.held_out:
+            inputs, target = self.held_out
+            controls = self.model.controls(**{name: value[:1] for name, value in inputs.items()})
+            pairs["held_out"] = (target[0], self.model.synthesize(**controls)[0])
+        for name, (audio, sample_rate) in self.monitors.items():
+            pairs[name] = (audio, self.model.transfer(audio, sample_rate))
+        sample_rate = self.model.sample_rate
+        for name, (source, result) in pairs.items():
+            stem = self.folder / "examples" / f"epoch_{epoch + 1:04d}_{name}"
+            result = result / max(1.0, float(np.abs(result).max()))  # an early epoch may be too loud
+            write_audio(stem.with_suffix(".wav"), result, sample_rate)
+            figure = spectrogram_comparison(
+                source, result, sample_rate=sample_rate, path=stem.with_suffix(".png")
+            )
+            if self.board:
+                self.board.example(epoch + 1, name, result, sample_rate, figure)
+
+
+class TensorBoardWriter:
+    """Scalars, audio and figures for TensorBoard, through TensorFlow's summary writer."""
+
+    def __init__(self, folder):
+        import tensorflow as tf
+
+        self.tf = tf
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    @classmethod
+    def if_possible(cls, folder):
+        """A writer, or None where TensorFlow is not the backend."""
+        return cls(folder) if keras.backend.backend() == "tensorflow" else None
+
+    def scalars(self, step, logs):
+        """One epoch's numbers."""
+        with self.writer.as_default(step=step):
+            for key, value in logs.items():
+                self.tf.summary.scalar(key, float(value))
+        self.writer.flush()
+
+    def example(self, step, name, audio, sample_rate, figure):
+        """One example's sound and picture."""
+        figure.canvas.draw()
+        picture = np.asarray(figure.canvas.buffer_rgba())[None, :, :, :3]
+        with self.writer.as_default(step=step):
+            self.tf.summary.audio(name, audio[None, :, None], sample_rate)
+            self.tf.summary.image(name, picture)
+        self.writer.flush()

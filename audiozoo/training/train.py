@@ -1,0 +1,170 @@
+"""From a preset and a folder of recordings to a new preset that plays them."""
+
+import inspect
+import json
+import pathlib
+import time
+
+import keras
+import pydantic
+
+from audiozoo import registry
+from audiozoo.atomic import make_folder, replacing
+from audiozoo.data.audio_io import read_audio
+from audiozoo.data.datasets import instrument_folder
+from audiozoo.data.features import loudness_statistics
+from audiozoo.data.pipelines import FeatureCrops, HeldOut, training_stream
+from audiozoo.errors import InvalidPreset, TrainingError
+from audiozoo.models import AudioModel
+from audiozoo.training.callbacks import FiniteLoss, Listening, Progress
+from audiozoo.training.checkpoint import Checkpoint
+from audiozoo.training.schedule import WarmupThenDecay
+
+
+def train(
+    preset,
+    data,
+    *,
+    out,
+    epochs=None,
+    max_minutes=None,
+    monitor=(),
+    seed=None,
+    smoke=False,
+    progress=True,
+):
+    """Train a preset's architecture from random weights, as its YAML says.
+
+    Started again with the same ``out`` the run goes on where its last whole epoch ended, killed
+    or not, with the same optimizer state and the same batches as if it had not stopped.
+
+    Args:
+        preset: name or path of a preset with a ``train`` section, or a ``registry.Preset``.
+        data: folder of recordings of one instrument.
+        out: folder of the run: ``preset/`` (best epoch so far; ``audiozoo.load`` opens it),
+            ``checkpoint.npz``, ``history.jsonl``, ``examples/``, ``logs/`` for TensorBoard.
+        epochs: total number, instead of the preset's.
+        max_minutes: end after the epoch in which this much time has passed.
+        monitor: audio files to transfer after each epoch.
+        seed: of the initial weights and the batches, instead of the preset's.
+        smoke: one step, everything else as in a real run.
+        progress: show Keras's progress bar.
+
+    Returns:
+        Dict: ``loss`` and ``val_loss`` of the last epoch, ``epochs`` trained in all, ``seconds``
+        of this call, ``preset_folder``.
+
+    Raises:
+        InvalidPreset: the preset has no ``train`` section.
+        DataError: no usable recording, or none long enough.
+        TrainingError: ``epochs`` or ``seed`` is out of range, ``out`` holds a run with other settings or a
+            damaged checkpoint, or the loss is not finite.
+        OutputError: ``out`` cannot be written.
+    """
+    began = time.monotonic()
+    preset = preset if isinstance(preset, registry.Preset) else registry.info(preset)
+    if preset.train is None:
+        raise InvalidPreset(f"preset {preset.name!r} has no train section, so it cannot be trained. Add one.")
+    changes = {"epochs": epochs, "seed": seed} | ({"epochs": 1, "steps_per_epoch": 1} if smoke else {})
+    settings = changed_settings(preset.train, changes)
+    architecture = AudioModel.architectures[preset.architecture]
+    defaults = inspect.signature(architecture.__init__).parameters
+    sound = {name: preset.config.get(name, defaults[name].default) for name in ("sample_rate", "hop")}
+    monitors = {  # numbered, since two files in different folders may share a name
+        f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=sound["sample_rate"])
+        for number, path in enumerate(monitor, start=1)
+    }
+    out = make_folder(out)
+
+    recordings = instrument_folder(data, **sound, progress=progress)
+    crops = FeatureCrops(
+        recordings,
+        **sound,
+        clip_seconds=settings.clip_seconds,
+        batch_size=settings.batch_size,
+        validation_seconds=settings.validation_seconds,
+        seed=settings.seed,
+    )
+    mean, std = loudness_statistics(crops.training_loudness_db())
+    statistics = {"loudness_mean_db": round(mean, 3), "loudness_std_db": round(std, 3)}
+    claim_folder(out, preset, settings, recordings)
+
+    keras.utils.set_random_seed(settings.seed)
+    model = architecture(**(preset.config | statistics))
+    model.preset = preset
+    rate = WarmupThenDecay(
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_steps,
+        decay_per_epoch=settings.decay_per_epoch,
+        steps_per_epoch=settings.steps_per_epoch,
+    )
+    model.compile(keras.optimizers.Adam(rate), loss=model.training_loss())
+    checkpoint = Checkpoint(out / "checkpoint.npz", model)
+    restored = checkpoint.restore()
+    done = restored.get("epoch", 0)
+
+    def save_best(logs):
+        model.save_to_preset(out / "preset", name=preset.name, train=settings)
+
+    held_out = HeldOut(crops)
+    keeper = Progress(out, checkpoint, restored, save_best=save_best, max_minutes=max_minutes)
+    callbacks = [
+        FiniteLoss(),
+        Listening(out, held_out[0] if len(held_out) else None, monitors),
+        keeper,
+    ]
+    if done < settings.epochs:
+        model.fit(
+            training_stream(crops, first_step=done * settings.steps_per_epoch),
+            validation_data=held_out if len(held_out) else None,
+            epochs=settings.epochs,
+            initial_epoch=done,
+            steps_per_epoch=settings.steps_per_epoch,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose="auto" if progress else 0,
+        )
+    last = keeper.history[-1]
+    return {
+        "loss": last["loss"],
+        "val_loss": last.get("val_loss"),
+        "epochs": last["epoch"],
+        "seconds": round(time.monotonic() - began, 1),
+        "preset_folder": str(out / "preset"),
+    }
+
+
+def changed_settings(settings, changes):
+    """The preset's settings with those changes that are not None. Raises TrainingError, see ``train``."""
+    changes = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return registry.Train.model_validate(settings.model_dump() | changes)
+    except pydantic.ValidationError as error:
+        (problem, *_) = error.errors()
+        raise TrainingError(f"{problem['loc'][0]}: {problem['msg']}; got {problem['input']!r}.") from error
+
+
+def claim_folder(out, preset, settings, recordings):
+    """Note in the folder what it trains; refuse a folder that trains something else.
+
+    The number of epochs may change between calls: a finished run can be prolonged.
+    """
+    run = {
+        "architecture": preset.architecture,
+        "config": preset.config,
+        "train": settings.model_dump(exclude={"epochs"}),
+        "recordings": [[recording.name, len(recording.audio)] for recording in recordings],
+    }
+    run = json.loads(json.dumps(run))  # tuples become lists, as they do on disk
+    path = out / "run.json"
+    if path.exists():
+        earlier = json.loads(path.read_text())
+        differing = [key for key in run if run[key] != earlier.get(key)]
+        if differing:
+            raise TrainingError(
+                f"out {str(out)!r} holds a run with another {', '.join(differing)}. "
+                "Choose another folder, or delete it to begin anew."
+            )
+        return
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(run, indent=2))

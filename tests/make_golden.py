@@ -1,0 +1,57 @@
+"""Write what released presets put out today, for tests/test_presets.py to compare with.
+
+    python tests/make_golden.py ddsp_violin
+
+Run it when the sound of a preset changes on purpose, raise the preset's version and say so in the
+changelog. A test never writes a golden file: a missing one is a failure.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import audiozoo
+from audiozoo.atomic import replacing
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def ddsp_inputs():
+    """Half a second: a glide over two octaves that swells and fades, then a gap without pitch."""
+    frames = np.arange(50)
+    f0_hz = np.where(frames < 45, 220.0 * 2.0 ** (frames / 22.0), 0.0)
+    loudness_db = -60.0 + 35.0 * np.sin(np.pi * frames / 49)
+    return {"f0_hz": f0_hz.astype("float32"), "loudness_db": loudness_db.astype("float32")}
+
+
+def ddsp_outputs(model, f0_hz, loudness_db):
+    """Controls, and audio in the learned room; its noise comes from a fixed seed on every backend."""
+    controls = model.controls(f0_hz, loudness_db)
+    return controls | {"audio": model.synthesize(**controls)}
+
+
+# Inputs, and what to do with them, for each architecture that has a released preset.
+CASES = {"DDSPDecoder": (ddsp_inputs, ddsp_outputs)}
+
+
+def outputs(name, inputs):
+    """Return what a preset makes of the inputs of its golden file, by name."""
+    model = audiozoo.load(name)
+    return CASES[type(model).__name__][1](model, **inputs)
+
+
+def write(name):
+    """Write the golden file of one preset and return its path."""
+    inputs = CASES[audiozoo.info(name).architecture][0]()
+    arrays = {f"input.{key}": value for key, value in inputs.items()}
+    arrays |= {f"output.{key}": value for key, value in outputs(name, inputs).items()}
+    GOLDEN.mkdir(exist_ok=True)
+    with replacing(GOLDEN / f"{name}.npz") as temporary:
+        np.savez_compressed(temporary, **arrays)
+    return GOLDEN / f"{name}.npz"
+
+
+if __name__ == "__main__":
+    for preset in sys.argv[1:] or [name for name in audiozoo.list_models() if audiozoo.info(name).weights]:
+        print(write(preset))

@@ -1,0 +1,94 @@
+"""README.md and CONTRIBUTING.md say nothing that is not so: code runs, commands and files exist."""
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(text):
+    """Command lines of the bash blocks without comments, and those that a comment names ("then: ...")."""
+    for line in "".join(blocks(text, "bash")).splitlines():
+        command, _, comment = line.partition("#")
+        yield command.strip()
+        yield from re.findall(r"(?:then|also): (.*)", comment)
+
+
+def called(text, program):
+    return sorted({command for command in commands(text) if command.split()[:1] == [program]})
+
+
+def run_python(*arguments, cwd):
+    # This checkout, installed or not; and a terminal wide enough to show whole options.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def test_the_python_of_the_readme_runs_as_one_program(tmp_path):
+    import soundfile
+
+    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
+    soundfile.write(tmp_path / "voice.wav", clip[: 2 * sample_rate], sample_rate)
+    program = "\n".join(blocks(README, "python"))
+    result = run_python("-c", program, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for name in re.findall(r'write_audio\("(.*?)"', program):
+        audio, _ = soundfile.read(tmp_path / name)
+        assert audio.any(), f"{name} is silent"
+
+
+@pytest.mark.parametrize("command", called(README, "audiozoo"))
+def test_a_command_of_the_readme_exists_with_its_options(command):
+    _, name, *arguments = command.split()
+    result = run_python("-m", "audiozoo", name, "--help", cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    for option in (argument for argument in arguments if argument.startswith("--")):
+        assert option in result.stdout, f"{name} has no option {option}"
+
+
+def test_the_make_targets_of_the_readme_exist():
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    asked = [command.split()[1] for command in called(README, "make")]
+    assert asked == ["demo", "test"]
+    assert set(asked) <= set(targets)
+
+
+def test_the_extras_that_are_named_exist():
+    metadata = configparser.RawConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    extras = set(metadata["options.extras_require"])
+    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + CONTRIBUTING)
+    assert named
+    assert set(named) <= extras
+
+
+def test_ci_installs_and_tests_as_the_readme_says():
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    (install,) = (command for command in called(README, "pip") if "[test]" in command)
+    assert install in ci
+    assert called(README, "pytest") == ["pytest"]
+    assert "pytest" in ci
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])
+def test_files_that_are_linked_exist(file):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / file).read_text(encoding="utf-8"))
+    missing = [link for link in links if not (ROOT / link).exists()]
+    assert not missing
+
+
+def test_the_table_of_models_has_its_place():
+    assert README.count("<!-- models:begin -->") == README.count("<!-- models:end -->") == 1
