@@ -8,6 +8,7 @@ from audiozoo.atomic import make_folder
 from audiozoo.zoo import load
 
 CLIP = Path(__file__).parent / "assets" / "singing_vocadito_14.flac"
+SEMITONES = 12  # the voice sings around 240 Hz; an octave higher is the middle of a violin's range
 
 
 def run(out: str | os.PathLike = "demo", *, progress: bool = True) -> dict:
@@ -32,13 +33,15 @@ def run(out: str | os.PathLike = "demo", *, progress: bool = True) -> dict:
 
     singing, sample_rate = read_audio(CLIP, sample_rate=model.sample_rate)
     start = time.perf_counter()
-    violin = model.transfer(singing, sample_rate, progress=progress)
+    violin = model.transfer(singing, sample_rate, semitones=SEMITONES, progress=progress)
     seconds_of_work = time.perf_counter() - start
     clap = model.impulse_response()
     sounds = {
         "input.wav": singing,
         "violin.wav": violin,
-        "violin_without_room.wav": model.transfer(singing, sample_rate, reverb=None, progress=progress),
+        "violin_without_room.wav": model.transfer(
+            singing, sample_rate, semitones=SEMITONES, reverb=None, progress=progress
+        ),
         "room_clap.wav": 0.9
         * clap
         / max(abs(clap).max(), 1e-9),  # a single sample of full scale: quiet otherwise

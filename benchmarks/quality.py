@@ -1,5 +1,6 @@
 """How close a decoder's resynthesis comes to recordings it was not trained on."""
 
+import fnmatch
 import pathlib
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from benchmarks import results
 def main(
     preset: Annotated[str, typer.Option(help="Name or path of a preset.")],
     data: Annotated[pathlib.Path, typer.Option(help="The folder it was trained on.")],
+    only: Annotated[str, typer.Option(help="Shell pattern of the recordings to use.")] = "*",
     name: Annotated[str, typer.Option(help="Of the result file; default: the preset's.")] = "",
 ):
     """Loss, pitch and loudness of resynthesis on the held-out end of every recording."""
@@ -22,7 +24,7 @@ def main(
     model = audiozoo.load(preset)
     train = model.preset.train
     sound = {"sample_rate": model.sample_rate, "hop": model.hop}
-    recordings = instrument_folder(data, **sound)
+    recordings = [r for r in instrument_folder(data, **sound) if fnmatch.fnmatch(r.name, only)]
     crops = FeatureCrops(
         recordings, **sound, clip_seconds=train.clip_seconds, validation_seconds=train.validation_seconds
     )
@@ -33,7 +35,8 @@ def main(
             batch = crops.collate(*zip(*places, strict=True))
             files[recording.name] = loss_parts(model, batch) | track_errors(model, batch)
             print(recording.name, files[recording.name])
-    mean = {key: float(np.mean([values[key] for values in files.values()])) for key in next(iter(files.values()))}
+    keys = next(iter(files.values()))
+    mean = {key: float(np.mean([values[key] for values in files.values()])) for key in keys}
     path = results.write(name or f"quality_{model.preset.name}", {"mean": mean, "files": files})
     print(f"mean {mean}\nwritten: {path}")
 

@@ -29,7 +29,8 @@ def model_table():
     import audiozoo
 
     rows = [
-        "| preset | architecture | parameters | MB | weights' licence | spectral loss, held out | times real time, one core |",
+        "| preset | architecture | parameters | MB | weights' licence | spectral loss, held out "
+        "| times real time, one core |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in audiozoo.list_models():

@@ -21,6 +21,11 @@ def loudest(arrays):
     return max(float(np.max(np.abs(array))) for array in keras.tree.flatten(arrays))
 
 
+def only(batch, item):
+    """A batch of one item of a batch."""
+    return keras.tree.map_structure(lambda array: array[item : item + 1], batch)
+
+
 def assert_close(actual, expected, tolerance):
     """Nested arrays agree within ``tolerance`` times the loudest expected sample."""
     limit = tolerance * loudest(expected)
@@ -79,7 +84,10 @@ def assert_gradient_matches_differences(function, point, *, step, tolerance, dir
     for _ in range(directions):
         direction = rng.uniform(-1.0, 1.0, point.shape)
         # The difference of what float32 really represents, not of what was asked for.
-        ahead, behind = (point + step * direction).astype("float32"), (point - step * direction).astype("float32")
+        ahead, behind = (
+            (point + step * direction).astype("float32"),
+            (point - step * direction).astype("float32"),
+        )
         moved = ahead.astype("float64") - behind.astype("float64")
         measured, predicted = value(ahead) - value(behind), np.sum(gradient * moved)
         scale = np.linalg.norm(gradient) * np.linalg.norm(moved) / np.sqrt(moved.size)
@@ -271,9 +279,8 @@ class ModelCase:
         model = self.without_randomness(self.make())
         together = self.output(model)
         for item in range(2):
-            alone = self.output(model, keras.tree.map_structure(lambda x: x[item : item + 1], self.batch()))
-            expected = keras.tree.map_structure(lambda x: x[item : item + 1], together)
-            assert_close(alone, expected, 1e-5)
+            alone = self.output(model, only(self.batch(), item))
+            assert_close(alone, only(together, item), 1e-5)
 
     def test_evaluation_repeats(self):
         model = self.make()

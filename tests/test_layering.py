@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOUNDATION = {"errors", "atomic"}
+FOUNDATION = {"errors", "atomic", "progress"}
 NUMERICAL = FOUNDATION | {"dsp"}
 BACKENDS = {"tensorflow", "jax", "torch"}
 HEAVY = BACKENDS | {"keras", "numpy", "scipy", "librosa", "matplotlib", "soundfile", "h5py"}
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "errors": set(),
     "atomic": {"errors"},
     "backend": {"errors"},
+    "progress": set(),
     "registry": FOUNDATION,
     "weights": FOUNDATION | {"registry"},
     "dsp": {"errors"},
@@ -47,6 +48,7 @@ NOTHING_INSTALLED = HEAVY | {"pydantic", "yaml", "typer", "rich", "pooch"}
 LIGHT = {
     "errors": NOTHING_INSTALLED,
     "atomic": NOTHING_INSTALLED,
+    "progress": HEAVY,
     "backend": NOTHING_INSTALLED,
     "registry": HEAVY,
     "weights": BACKENDS | {"keras"},

@@ -5,6 +5,7 @@ import warnings
 
 from audiozoo.data.features import cached_recording
 from audiozoo.errors import AudioError, DataError
+from audiozoo.progress import track
 from audiozoo.weights import cache_folder
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
@@ -36,13 +37,9 @@ def instrument_folder(folder, *, sample_rate=16000, hop=160, f0_method="swift", 
     paths = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not paths:
         raise DataError(f"data must hold audio ({', '.join(SUFFIXES)}); {str(folder)!r} holds none.")
-    if progress:
-        from rich.progress import track
-
-        paths = track(paths, description="pitch and loudness", transient=True)
     cache = cache_folder() / "features" if cache is None else cache
     recordings, refused = [], []
-    for path in paths:
+    for path in track(paths, "pitch and loudness", shown=progress):
         try:
             recordings.append(
                 cached_recording(path, sample_rate=sample_rate, hop=hop, f0_method=f0_method, cache=cache)

@@ -81,6 +81,7 @@ def glide(f0_hz, envelope):
     Beside an unvoiced frame (0 Hz) the voiced one's frequency is held: a note begins and ends
     on its own pitch instead of sweeping from or to 0 Hz.
     """
+    f0_hz = ops.convert_to_tensor(f0_hz, "float32")
     if envelope == "nearest":
         return f0_hz, f0_hz
     following = next_frame(f0_hz)
@@ -108,13 +109,14 @@ def frame_phase(start_hz, end_hz, *, sample_rate, hop, initial_phase=0.0):
     Returns:
         ``(batch, frames, 1)`` in 0..1.
     """
+    start_hz, end_hz = ops.convert_to_tensor(start_hz, "float32"), ops.convert_to_tensor(end_hz, "float32")
     whole = ops.floor(start_hz) + ops.floor(end_hz)
     rest = (start_hz - ops.floor(start_hz)) + (end_hz - ops.floor(end_hz))
     steps = running_sum_modulo(ops.mod(ops.stop_gradient(whole) * hop, 2.0 * sample_rate), 2.0 * sample_rate)
     cycles = running_sum_modulo(rest * (0.5 * hop / sample_rate), 1.0)
     at_end = steps / (2.0 * sample_rate) + cycles
     at_start = ops.pad(at_end[:, :-1], ((0, 0), (1, 0), (0, 0)))
-    return ops.mod(at_start + initial_phase, 1.0)
+    return ops.mod(at_start + ops.cast(initial_phase, at_start.dtype), 1.0)
 
 
 def running_sum_modulo(increments, modulus):
@@ -149,7 +151,7 @@ def nyquist_mask(f0_hz, num_harmonics, *, sample_rate):
     Returns:
         ``(batch, frames, K)``, float32.
     """
-    harmonic_hz = f0_hz * ops.arange(1, num_harmonics + 1, dtype="float32")
+    harmonic_hz = ops.convert_to_tensor(f0_hz, "float32") * ops.arange(1, num_harmonics + 1, dtype="float32")
     return ops.cast((harmonic_hz > 0) & (harmonic_hz < 0.5 * sample_rate), "float32")
 
 

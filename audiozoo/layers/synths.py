@@ -61,12 +61,13 @@ class HarmonicSynth(Synth):
 
     def get_controls(self, amplitude_logits, harmonic_logits, f0_hz):
         """``amplitude`` in 0..2, ``harmonic_distribution`` summing to 1 over audible harmonics."""
-        distribution = modified_sigmoid(harmonic_logits)
+        f0_hz = ops.convert_to_tensor(f0_hz, "float32")
+        distribution = modified_sigmoid(ops.convert_to_tensor(harmonic_logits, "float32"))
         distribution *= nyquist_mask(f0_hz, harmonic_logits.shape[-1], sample_rate=self.sample_rate)
         total = ops.sum(distribution, axis=-1, keepdims=True)
         return {
             "f0_hz": f0_hz,
-            "amplitude": modified_sigmoid(amplitude_logits),
+            "amplitude": modified_sigmoid(ops.convert_to_tensor(amplitude_logits, "float32")),
             "harmonic_distribution": distribution / ops.maximum(total, 1e-7),
         }
 
@@ -118,7 +119,8 @@ class FilteredNoiseSynth(Synth):
 
     def get_controls(self, noise_logits):
         """``noise_magnitudes`` in 0..2, linear gain from 0 Hz to Nyquist."""
-        return {"noise_magnitudes": modified_sigmoid(noise_logits + self.initial_bias)}
+        logits = ops.convert_to_tensor(noise_logits, "float32")
+        return {"noise_magnitudes": modified_sigmoid(logits + self.initial_bias)}
 
     def get_signal(self, noise_magnitudes, noise=None, training=False):
         """Audio ``(batch, frames * hop)``; ``noise (batch, frames, hop)`` is drawn if not given."""

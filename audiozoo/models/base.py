@@ -3,14 +3,15 @@
 import inspect
 import os
 import pathlib
+import re
+import secrets
 import shutil
-import tempfile
 
 import keras
 import numpy as np
 
 from audiozoo import registry, weights
-from audiozoo.errors import OutputError
+from audiozoo.errors import InvalidPreset, OutputError
 
 
 class AudioModel(keras.Model):
@@ -34,7 +35,8 @@ class AudioModel(keras.Model):
         AudioModel.architectures[cls.__name__] = cls
 
     def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+        # No autocast: under a mixed policy Keras would round the inputs, and with them pitch, to 8 bits.
+        super().__init__(**({"autocast": False} | kwargs))
         # Past Keras's attribute tracking: it would make each of them a sublayer of this model.
         self.__dict__["_compiled_functions"] = {}
 
@@ -51,7 +53,6 @@ class AudioModel(keras.Model):
 
     def training_loss(self):
         """The loss to compile with, or None where ``compute_loss`` is the model's own."""
-        return None
 
     def save_to_preset(self, folder, *, name, card=None, train=None):
         """Write a folder that ``audiozoo.load(folder)`` opens: ``preset.yaml`` and the weights.
@@ -69,17 +70,23 @@ class AudioModel(keras.Model):
             pathlib.Path of the folder.
 
         Raises:
+            InvalidPreset: the name is no name of a preset.
             OutputError: the folder cannot be written, or holds something that is no preset.
         """
         folder = pathlib.Path(folder)
-        if folder.exists() and any(folder.iterdir()) and not (folder / "preset.yaml").exists():
-            raise OutputError(
-                f"folder must be new, empty or an earlier preset; {str(folder)!r} holds other files. "
-                "Choose another folder."
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise InvalidPreset(
+                f"name must be letters, digits, '-' and '_', such as 'my_violin'; got {name!r}."
             )
+        in_the_way = folder.is_file() or (folder.exists() and any(folder.iterdir()))
+        if in_the_way and not (folder / "preset.yaml").exists():
+            raise OutputError(
+                f"folder must be new, empty or an earlier preset; {str(folder)!r} is a file or holds other "
+                "files. Choose another folder."
+            )
+        draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            draft = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+            draft.mkdir(parents=True)
         except OSError as error:
             raise OutputError(
                 f"folder {str(folder)!r} cannot be written ({error}). Choose another."
@@ -140,7 +147,7 @@ class _Compiled(keras.Model):
     """One function of a model. Keras has no public jit on three backends; its predict step is one."""
 
     def __init__(self, model, function):
-        super().__init__(name="compiled")
+        super().__init__(name="compiled", autocast=False)
         self.model, self.function = model, function
 
     def call(self, inputs):

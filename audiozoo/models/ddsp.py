@@ -17,9 +17,10 @@ from audiozoo.dsp.pitch import hz_to_midi
 from audiozoo.layers import FilteredNoiseSynth, HarmonicSynth, Perceptron, Reverb
 from audiozoo.losses import MultiScaleSpectralLoss
 from audiozoo.models.base import AudioModel
+from audiozoo.progress import track
 
 CHUNK_FRAMES = 2048  # frames computed at once: bounds memory, whatever the length of the sound
-MARGIN_FRAMES = 2  # neighbours that reach into a chunk: noise tails, glides, Nyquist fades
+MARGIN_FRAMES = 2  # neighbours that reach into a chunk: glides, Nyquist fades
 
 
 class ControlNetwork(layers.Layer):
@@ -216,7 +217,7 @@ class DDSPDecoder(AudioModel):
         chunk = chunk_frames(frames)
         state = np.zeros((f0_hz.shape[0], self.num_units), "float32")
         pieces = []
-        for start in track(range(0, frames, chunk), "controls", progress):
+        for start in track(range(0, frames, chunk), "controls", shown=progress):
             index = np.clip(np.arange(start, start + chunk), 0, frames - 1)
             inputs = {"f0_hz": f0_hz[:, index], "loudness_db": loudness_db[:, index], "state": state}
             controls, state = self.run_compiled(self._controls, inputs)
@@ -273,16 +274,19 @@ class DDSPDecoder(AudioModel):
         phase = keras.ops.convert_to_numpy(phase)
         noise = np.random.default_rng(seed).random((batch, frames, self.hop), dtype="float32") * 2.0 - 1.0
         chunk = chunk_frames(frames)
+        margin = max(
+            MARGIN_FRAMES, -(-(self.num_noise_bands - 1) // self.hop)
+        )  # noise rings on for bands - 1
         audio = np.empty((batch, frames * self.hop), "float32")
-        for start in track(range(0, frames, chunk), "audio", progress):
-            wanted = np.arange(start - MARGIN_FRAMES, start + chunk + MARGIN_FRAMES)
+        for start in track(range(0, frames, chunk), "audio", shown=progress):
+            wanted = np.arange(start - margin, start + chunk + margin)
             index = np.clip(wanted, 0, frames - 1)
             inputs = {name: value[:, index] for name, value in controls.items()}
             inputs["noise"] = noise[:, index] * ((wanted >= 0) & (wanted < frames))[:, None]
             # Before the first frame the margin repeats it, so phase runs backwards from there.
-            repeated = np.sum(wanted < 0) * f0_hz[:, :1] * (self.hop / self.sample_rate)
+            repeated = int(np.sum(wanted < 0)) * f0_hz[:, :1] * (self.hop / self.sample_rate)
             inputs["phase"] = (phase[:, index[:1]] - repeated) % 1.0
-            piece = self.run_compiled(self._dry_chunk, inputs)[:, MARGIN_FRAMES * self.hop :]
+            piece = self.run_compiled(self._dry_chunk, inputs)[:, margin * self.hop :]
             stop = min(chunk, frames - start) * self.hop
             audio[:, start * self.hop : start * self.hop + stop] = piece[:, :stop]
         return audio
@@ -346,12 +350,3 @@ def check_range(name, value, lowest, highest):
     """Raise ValueError unless ``lowest <= value <= highest``."""
     if not lowest <= value <= highest:
         raise ValueError(f"{name} must be between {lowest} and {highest}; got {value!r}.")
-
-
-def track(steps, description, progress):
-    """The steps, with a progress bar if asked for."""
-    if not progress:
-        return steps
-    from rich.progress import track as rich_track
-
-    return rich_track(steps, description=description, transient=True)

@@ -13,7 +13,9 @@ FRAMES = np.random.default_rng(0).standard_normal((2, 7, 3)).astype("float32")
 def test_modified_sigmoid_is_the_published_formula():
     x = np.linspace(-12, 12, 49)
     expected = 2.0 * scipy.special.expit(x) ** np.log(10.0) + 1e-7
-    np.testing.assert_allclose(ops.convert_to_numpy(modified_sigmoid(x.astype("float32"))), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(modified_sigmoid(x.astype("float32"))), expected, rtol=1e-5
+    )
 
 
 def test_modified_sigmoid_stays_in_its_range_where_float32_ends():
@@ -40,5 +42,7 @@ def test_the_ramp_begins_at_zero_and_never_reaches_one():
 
 
 def test_an_unknown_envelope_is_refused_with_a_way_out():
-    with pytest.raises(ValueError, match=r"envelope must be one of \('nearest', 'linear'\); got 'cubic'.*Use"):
+    with pytest.raises(
+        ValueError, match=r"envelope must be one of \('nearest', 'linear'\); got 'cubic'.*Use"
+    ):
         upsample_frames(FRAMES, 5, "cubic")

@@ -130,12 +130,16 @@ def test_gradient_of_magnitudes_against_differences(tails):
 
 def test_a_response_longer_than_the_frame_cannot_be_cut_and_is_refused_with_a_way_out():
     noise, magnitudes = random_controls(hop=100)
-    with pytest.raises(ValueError, match="got 128 taps and hop=100. Use tails='overlap', or at most 51 bands"):
+    with pytest.raises(
+        ValueError, match="got 128 taps and hop=100. Use tails='overlap', or at most 51 bands"
+    ):
         filter_noise(noise, magnitudes, tails="cut")
 
 
 def test_unknown_tails_are_refused_with_a_way_out():
-    with pytest.raises(ValueError, match=r"tails must be one of \('overlap', 'cut'\); got 'wrap'. Use 'overlap'"):
+    with pytest.raises(
+        ValueError, match=r"tails must be one of \('overlap', 'cut'\); got 'wrap'. Use 'overlap'"
+    ):
         filter_noise(*random_controls(), tails="wrap")
 
 
@@ -156,6 +160,9 @@ def test_convolution_is_cut_to_the_length_asked_for():
 
 def test_gradient_of_the_impulse_response_against_differences():
     rng = np.random.default_rng(3)
-    audio, response = rng.standard_normal((2, 300)).astype("float32"), rng.standard_normal(40).astype("float32")
+    audio, response = (
+        rng.standard_normal((2, 300)).astype("float32"),
+        rng.standard_normal(40).astype("float32"),
+    )
     # Linear in the response: any step is exact but for rounding.
     assert_gradient_matches_differences(lambda r: fft_convolve(audio, r), response, step=0.5, tolerance=1e-4)

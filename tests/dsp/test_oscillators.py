@@ -128,7 +128,9 @@ def test_a_note_begins_and_ends_on_its_own_pitch_and_not_at_zero_hertz():
     np.testing.assert_array_equal(ops.convert_to_numpy(start)[0, :, 0], [0, 500, 500, 600, 0, 0])
     np.testing.assert_array_equal(ops.convert_to_numpy(end)[0, :, 0], [0, 500, 600, 600, 0, 0])
     held = ops.convert_to_tensor(frames_of([0, 500, 0]))
-    assert all(np.array_equal(ops.convert_to_numpy(x), frames_of([0, 500, 0])) for x in glide(held, "nearest"))
+    assert all(
+        np.array_equal(ops.convert_to_numpy(x), frames_of([0, 500, 0])) for x in glide(held, "nearest")
+    )
     # The onset, heard: one frame of fade-in at 2 kHz, and nothing that swept up to it.
     audio = play([0.0] * 10 + [2000.0] * 10, [1.0])[9 * HOP : 11 * HOP]
     expected = np.minimum(np.arange(2 * HOP) / HOP, 1) * np.sin(2 * np.pi * 2000 / RATE * np.arange(2 * HOP))
@@ -160,7 +162,9 @@ def test_phase_has_not_become_less_exact_than_it_was(ten_minutes):
 def test_phase_is_as_exact_at_other_rates(rate, hop):
     hz = np.random.default_rng(0).uniform(30, 2000, 2000).astype("float32")
     start = ops.convert_to_tensor(frames_of(hz))
-    ours = ops.convert_to_numpy(frame_phase(start, start, sample_rate=rate, hop=hop, initial_phase=0.25))[0, :, 0]
+    ours = ops.convert_to_numpy(frame_phase(start, start, sample_rate=rate, hop=hop, initial_phase=0.25))[
+        0, :, 0
+    ]
     advance = hz.astype("float64") * hop / rate
     error = ours - (0.25 + np.cumsum(advance) - advance)
     assert np.abs(error - np.round(error)).max() < 5e-5

@@ -35,7 +35,9 @@ def one_channel_output(first_bias):
 
 def test_a_scalar_input_is_lost_with_a_zero_bias_and_kept_with_a_random_one():
     lost, kept = one_channel_output(0.0), one_channel_output(1.0)
-    np.testing.assert_allclose(lost, lost[:1].repeat(3, axis=0), atol=0.02)  # epsilon of the norm is all there is
+    np.testing.assert_allclose(
+        lost, lost[:1].repeat(3, axis=0), atol=0.02
+    )  # epsilon of the norm is all there is
     assert np.abs(kept[0] - kept[2]).max() > 0.2
 
 

@@ -43,7 +43,7 @@ class TestHarmonicSynth(LayerCase):
 
     def test_the_distribution_sums_to_one_over_what_can_be_heard(self):
         amplitude_logits, harmonic_logits, f0_hz = self.inputs()
-        controls = self.make().get_controls(amplitude_logits, harmonic_logits, f0_hz)
+        controls = self.make().get_controls(amplitude_logits, harmonic_logits, f0_hz)  # arrays will do
         controls = {name: ops.convert_to_numpy(value) for name, value in controls.items()}
         assert set(controls) == {"f0_hz", "amplitude", "harmonic_distribution"}
         voiced = f0_hz[..., 0] > 0
@@ -97,7 +97,9 @@ class TestFilteredNoiseSynth(LayerCase):
         assert np.abs(self.output(self.make()) - self.output(self.make(seed=6))).max() > 0
 
     def test_white_noise_is_uniform_and_white(self):
-        noise = ops.convert_to_numpy(self.make().white_noise(np.zeros((2, 500, 9), "float32"))).astype("float64")
+        noise = ops.convert_to_numpy(self.make().white_noise(np.zeros((2, 500, 9), "float32"))).astype(
+            "float64"
+        )
         assert noise.shape == (2, 500, HOP)
         assert np.abs(noise).max() <= 1.0
         count = noise.size  # 80000: five deviations of each estimate
@@ -131,4 +133,6 @@ def test_a_synth_is_its_controls_then_its_signal():
 
     synth = Doubler(dtype="mixed_bfloat16")
     assert synth.dtype_policy.name == "float32"
-    np.testing.assert_array_equal(ops.convert_to_numpy(synth(np.ones((1, 3), "float32"))), np.full((1, 3), 3.0))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(synth(np.ones((1, 3), "float32"))), np.full((1, 3), 3.0)
+    )

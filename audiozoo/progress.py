@@ -1,0 +1,17 @@
+"""Progress bars for long work, on stderr, so that what a script reads stays clean."""
+
+
+def track(steps, description, *, shown):
+    """The steps, one by one, with a progress bar if ``shown``.
+
+    Args:
+        steps: sequence.
+        description: what is being done, in a word or two.
+        shown: False gives the steps back as they are.
+    """
+    if not shown:
+        return steps
+    from rich.console import Console
+    from rich.progress import track as rich_track
+
+    return rich_track(steps, description=description, console=Console(stderr=True), transient=True)
