@@ -14,4 +14,6 @@ def track(steps, description, *, shown):
     from rich.console import Console
     from rich.progress import track as rich_track
 
-    return rich_track(steps, description=description, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    bare = not console.is_terminal  # in a log file a bar would be empty lines
+    return rich_track(steps, description=description, console=console, transient=True, disable=bare)

@@ -43,12 +43,14 @@ def main(
 
 def loss_parts(model, batch):
     """The assignment's loss on 4-second crops, as in validation, whole and in its two parts."""
+    from keras import ops
+
     from audiozoo.losses import MultiScaleSpectralLoss
 
     audio = model.synthesize(**model.controls(batch["f0_hz"], batch["loudness_db"]))
     loss = MultiScaleSpectralLoss()
     parts = [loss.parts(batch["audio"], audio, window) for window in loss.window_lengths]
-    linear, logarithmic = (sum(float(np.mean(part[i])) for part in parts) for i in range(2))
+    linear, logarithmic = (sum(float(ops.mean(part[i])) for part in parts) for i in range(2))
     return {"mss": linear + logarithmic, "mss_linear": linear, "mss_log": logarithmic}
 
 

@@ -34,6 +34,15 @@ def assert_close(actual, expected, tolerance):
     )
 
 
+def compiled(function):
+    """The function itself; on JAX as one program, where every operation would be compiled by itself."""
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
 def gradient_of(function, point):
     """Gradient of a scalar function of one float32 array, by the active backend's own means."""
     if keras.backend.backend() == "tensorflow":
@@ -47,7 +56,7 @@ def gradient_of(function, point):
     elif keras.backend.backend() == "jax":
         import jax
 
-        gradient = jax.grad(function)(point)
+        gradient = jax.jit(jax.grad(function))(point)
     else:
         import torch
 
@@ -70,7 +79,7 @@ def assert_gradient_matches_differences(function, point, *, step, tolerance, dir
         tolerance: relative to the norm of the gradient along the direction.
         directions: how many.
     """
-    rng = np.random.default_rng(0)
+    function, rng = compiled(function), np.random.default_rng(0)
     weights = rng.standard_normal(np.shape(ops.convert_to_numpy(function(point)))).astype("float32")
     on_device = ops.convert_to_tensor(weights)
     gradient = gradient_of(lambda x: ops.sum(function(x) * on_device), point).astype("float64")

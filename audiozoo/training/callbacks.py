@@ -127,6 +127,6 @@ class TensorBoardWriter:
         figure.canvas.draw()
         picture = np.asarray(figure.canvas.buffer_rgba())[None, :, :, :3]
         with self.writer.as_default(step=step):
-            self.tf.summary.audio(name, audio[None, :, None], sample_rate)
-            self.tf.summary.image(name, picture)
+            self.tf.summary.audio(f"{name}/sound", audio[None, :, None], sample_rate)
+            self.tf.summary.image(f"{name}/spectrogram", picture)
         self.writer.flush()

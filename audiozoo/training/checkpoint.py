@@ -11,6 +11,9 @@ import numpy as np
 from audiozoo.atomic import replacing
 from audiozoo.errors import TrainingError
 
+# What numpy and zipfile raise on a file that is cut, altered, or something else altogether.
+DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile)
+
 
 class Checkpoint:
     """Every variable of a model and of its optimizer, and a few numbers, in one file.
@@ -53,7 +56,7 @@ class Checkpoint:
             with np.load(self.path) as saved:
                 arrays = {name: saved[name] for name in saved.files}
                 progress = json.loads(str(arrays.pop("progress")))
-        except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise TrainingError(
                 f"checkpoint {str(self.path)!r} is damaged ({error}). Delete it to begin anew."
             ) from error

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.image import imread
+
+from audiozoo.errors import AudioError, OutputError
+from audiozoo.plots import spectrogram_comparison
+
+
+def sine(hz, seconds=1.0, sample_rate=16000):
+    return np.sin(2 * np.pi * hz * np.arange(round(seconds * sample_rate)) / sample_rate).astype("float32")
+
+
+def panels(figure):
+    return figure.axes[:2]
+
+
+def test_a_sine_is_a_line_at_its_frequency_on_the_axis():
+    figure = spectrogram_comparison(sine(1000), 0.1 * sine(3000))
+    for panel, kilohertz, level in zip(panels(figure), (1.0, 3.0), (0, -20), strict=True):
+        (image,) = panel.get_images()
+        decibels = image.get_array()
+        left, right, bottom, top = image.get_extent()
+        row = int(np.median(decibels.argmax(axis=0)))
+        assert bottom + (top - bottom) * row / (len(decibels) - 1) == pytest.approx(kilohertz, abs=0.02)
+        assert decibels.max() == pytest.approx(level, abs=0.5)  # one scale for both
+        assert image.get_clim() == (-80, 0)
+        assert right == pytest.approx(1.0, abs=0.05)
+
+
+def test_titles_units_and_rate_are_written_on_it():
+    figure = spectrogram_comparison(
+        sine(440, sample_rate=44100), sine(440, sample_rate=44100), sample_rate=44100, titles=("A", "B")
+    )
+    assert [panel.get_title() for panel in panels(figure)] == ["A", "B"]
+    assert panels(figure)[0].get_ylabel() == "frequency / kHz"
+    assert panels(figure)[1].get_xlabel() == "time / s"
+    assert panels(figure)[0].get_ylim() == pytest.approx((0, 22.05))
+
+
+@pytest.mark.parametrize("samples", [1, 100, 1600])
+def test_short_sounds_silence_and_stereo_are_drawn(samples):
+    figure = spectrogram_comparison(np.zeros(samples), np.zeros((16000, 2), "int16"))
+    for panel in panels(figure):
+        assert np.all(np.isfinite(panel.get_images()[0].get_array()))
+
+
+def test_the_file_is_a_picture_and_appears_whole(tmp_path):
+    path = tmp_path / "new" / "a.png"
+    spectrogram_comparison(sine(440), sine(880), path=str(path))
+    assert imread(path).shape == (600, 1000, 4)
+    assert [file.name for file in path.parent.iterdir()] == ["a.png"]
+    assert not pyplot.get_fignums()  # nothing waits for a window
+
+
+def test_an_unwritable_place_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*file"):
+        spectrogram_comparison(sine(440), sine(880), path=tmp_path / "file" / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_bad_audio_is_refused():
+    with pytest.raises(AudioError, match="audio must hold at least one sample"):
+        spectrogram_comparison([], sine(440))
+    with pytest.raises(AudioError, match="audio must be finite"):
+        spectrogram_comparison(sine(440), np.full(100, np.nan))
+    with pytest.raises(AudioError, match="sample_rate must be"):
+        spectrogram_comparison(sine(440), sine(440), sample_rate=0)
+    with pytest.raises(AudioError, match=r"Pass audio\.T"):
+        spectrogram_comparison(np.zeros((2, 16000)), sine(440))

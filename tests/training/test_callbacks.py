@@ -1,0 +1,140 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+from matplotlib.image import imread
+
+from audiozoo.errors import TrainingError
+from audiozoo.training.callbacks import FiniteLoss, Listening, Progress
+
+RATE = 16000
+
+
+class Notes:
+    """A checkpoint that writes down what it is given."""
+
+    def __init__(self):
+        self.saved = []
+
+    def save(self, **progress):
+        self.saved.append(json.loads(json.dumps(progress)))
+
+
+class Parrot:
+    """A model that resynthesizes noise and transfers anything to its half, too loud."""
+
+    sample_rate = RATE
+    stop_training = False
+
+    def controls(self, f0_hz, loudness_db):
+        assert f0_hz.shape == loudness_db.shape == (1, 50, 1)
+        return {"f0_hz": f0_hz}
+
+    def synthesize(self, f0_hz):
+        return np.random.default_rng(0).uniform(-0.5, 0.5, (1, 8000)).astype("float32")
+
+    def transfer(self, audio, sample_rate):
+        assert sample_rate == RATE
+        return 8.0 * audio[: len(audio) // 2]
+
+
+def held_out():
+    frames = np.full((3, 50, 1), 220.0, "float32")
+    return {"f0_hz": frames, "loudness_db": frames}, np.zeros((3, 8000), "float32")
+
+
+def sine():
+    return (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype("float32")
+
+
+def test_the_best_epoch_is_kept_before_the_checkpoint_says_so(tmp_path):
+    notes, order = Notes(), []
+    progress = Progress(tmp_path, notes, {}, save_best=lambda logs: order.append(("best", len(notes.saved))))
+    for epoch, loss in enumerate([3.0, 2.0, 2.5, 1.0]):
+        progress.on_epoch_end(epoch, {"loss": 9.0, "val_loss": np.float32(loss)})
+    assert order == [("best", 0), ("best", 1), ("best", 3)]
+    assert [entry["best"] for entry in notes.saved] == [3.0, 2.0, 2.0, 1.0]
+    assert [entry["epoch"] for entry in notes.saved] == [1, 2, 3, 4]
+
+
+def test_without_validation_the_training_loss_decides(tmp_path):
+    best = []
+    progress = Progress(tmp_path, Notes(), {}, save_best=best.append)
+    for epoch, loss in enumerate([3.0, 4.0, 2.0]):
+        progress.on_epoch_end(epoch, {"loss": loss})
+    assert [logs["loss"] for logs in best] == [3.0, 2.0]
+
+
+def test_a_resumed_run_knows_its_history_and_its_best(tmp_path):
+    notes, best = Notes(), []
+    restored = {"epoch": 1, "best": 2.0, "history": [{"epoch": 1, "loss": 2.0}]}
+    progress = Progress(tmp_path, notes, restored, save_best=best.append)
+    progress.on_epoch_end(1, {"loss": 2.5})
+    assert not best
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert lines == notes.saved[-1]["history"] == [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 2.5}]
+
+
+@pytest.mark.parametrize("minutes, stops", [(0.0, True), (5.0, False), (None, False)])
+def test_a_run_ends_after_the_epoch_in_which_its_time_is_up(tmp_path, minutes, stops):
+    notes = Notes()
+    progress = Progress(tmp_path, notes, {}, save_best=lambda logs: None, max_minutes=minutes)
+    progress.set_model(Parrot())
+    progress.on_epoch_end(0, {"loss": 1.0})
+    assert progress.model.stop_training == stops
+    assert len(notes.saved) == 1
+
+
+@pytest.mark.parametrize("name", ["loss", "val_loss"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_ends_the_run_with_the_remedy(name, value):
+    logs = {"loss": 1.0, "val_loss": 1.0}
+    FiniteLoss().on_epoch_end(4, logs)
+    with pytest.raises(
+        TrainingError, match=f"^{name} became {value} in epoch 5.*is kept; lower train.learning_rate"
+    ):
+        FiniteLoss().on_epoch_end(4, logs | {name: value})
+
+
+def test_examples_are_written_to_hear_and_to_see(tmp_path):
+    listening = Listening(tmp_path, held_out(), {"1_voice": (sine(), RATE)})
+    listening.set_model(Parrot())
+    listening.on_epoch_end(11, {"loss": 1.0})
+    examples = tmp_path / "examples"
+    stems = ["epoch_0012_1_voice", "epoch_0012_held_out"]
+    assert sorted(path.name for path in examples.iterdir()) == [
+        s + e for s in stems for e in (".png", ".wav")
+    ]
+    audio, rate = soundfile.read(examples / "epoch_0012_1_voice.wav")
+    assert rate == RATE
+    assert len(audio) == 8000
+    assert np.abs(audio).max() == pytest.approx(1.0, abs=1e-3)  # turned down, not clipped
+    assert np.std(audio) == pytest.approx(np.sqrt(0.5), rel=0.01)
+    assert imread(examples / "epoch_0012_held_out.png").ndim == 3
+
+
+def test_monitors_are_heard_where_nothing_is_held_out(tmp_path):
+    listening = Listening(tmp_path, None, {"1_voice": (sine(), RATE)})
+    listening.set_model(Parrot())
+    listening.on_epoch_end(0, {"loss": 1.0})
+    assert len(list((tmp_path / "examples").iterdir())) == 2
+
+
+def test_tensorboard_shows_the_loss_and_the_examples_on_tensorflow(tmp_path):
+    listening = Listening(tmp_path, held_out(), {"1_voice": (sine(), RATE)})
+    listening.set_model(Parrot())
+    for epoch in (0, 1):
+        listening.on_epoch_end(epoch, {"loss": 2.0 - epoch, "val_loss": 3.0})
+    if keras.backend.backend() != "tensorflow":
+        assert not (tmp_path / "logs").exists()
+        return
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    board = EventAccumulator(str(tmp_path / "logs")).Reload()
+    examples = {f"{name}/{kind}" for name in ("held_out", "1_voice") for kind in ("sound", "spectrogram")}
+    assert set(board.Tags()["tensors"]) == {"loss", "val_loss"} | examples
+    losses = [(e.step, float(tensor_util.make_ndarray(e.tensor_proto))) for e in board.Tensors("loss")]
+    assert losses == [(1, 2.0), (2, 1.0)]  # once an epoch, however many examples
