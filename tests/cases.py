@@ -136,13 +136,11 @@ class LayerCase:
         layer_class: the layer.
         config: constructor arguments; they differ from the defaults, or a lost one would not be seen.
         tolerance: of ``oracle``, relative to the loudest expected value.
-        items_are_independent: False for a layer that draws noise for the batch as a whole.
     """
 
     layer_class: type
     config: dict
     tolerance: float
-    items_are_independent = True
 
     def make(self, **changes):
         return self.layer_class(**(self.config | changes))
@@ -186,8 +184,7 @@ class LayerCase:
         layer = self.make()
         together = self.output(layer)
         assert np.abs(together[0] - together[1]).max() > 0
-        count = 2 if self.items_are_independent else 1
-        for item in range(count):
+        for item in range(2):
             alone = self.output(layer, [value[item : item + 1] for value in self.inputs()])
             assert_close(alone[0], together[item], 1e-5)
 
@@ -241,10 +238,6 @@ class ModelCase:
         """What training compares the output with."""
         raise NotImplementedError
 
-    def without_randomness(self, model):
-        """The model, with the part silenced that differs from item to item by design."""
-        return model
-
     def output(self, model, batch=None):
         return numpy_of(model(self.batch() if batch is None else batch))
 
@@ -285,7 +278,7 @@ class ModelCase:
         assert_close(model.predict(self.batch(), verbose=0), self.output(model), 1e-4)
 
     def test_an_item_is_treated_as_if_alone(self):
-        model = self.without_randomness(self.make())
+        model = self.make()
         together = self.output(model)
         for item in range(2):
             alone = self.output(model, only(self.batch(), item))

@@ -14,7 +14,7 @@ from audiozoo.data.audio_io import read_audio
 from audiozoo.data.pitch import estimate_f0
 from audiozoo.errors import OutputError
 
-BLOCK_FRAMES = 6000  # frames of loudness computed at once: bounds memory for long files
+BLOCK_FRAMES = 8192  # frames of loudness computed at once: bounds memory for long files
 CONTEXT_SAMPLES = 512  # more than a loudness window may reach beyond its block
 CACHE_VERSION = 1  # raised when the meaning of a cached number changes
 
@@ -65,15 +65,16 @@ def loudness(audio, *, sample_rate, hop=160):
     from audiozoo.dsp.spectra import a_weighted_loudness
 
     frames = -(-len(audio) // hop)
+    # Few distinct lengths, since some backends compile anew for each.
+    block = min(BLOCK_FRAMES, 1 << max(frames - 1, 127).bit_length())
     context = -(-CONTEXT_SAMPLES // hop)  # frames
-    padded = np.pad(audio, (context * hop, frames * hop - len(audio) + context * hop))
+    padded = np.pad(audio, (context * hop, (-(-frames // block) * block + context) * hop - len(audio)))
     pieces = []
-    for start in range(0, frames, BLOCK_FRAMES):
-        stop = min(start + BLOCK_FRAMES, frames)
-        block = padded[None, start * hop : (stop + 2 * context) * hop]
-        decibels = ops.convert_to_numpy(a_weighted_loudness(block, sample_rate=sample_rate, hop=hop))
-        pieces.append(decibels[0, context : context + stop - start, 0])
-    return np.concatenate(pieces)
+    for start in range(0, frames, block):
+        piece = padded[None, start * hop : (start + block + 2 * context) * hop]
+        decibels = ops.convert_to_numpy(a_weighted_loudness(piece, sample_rate=sample_rate, hop=hop))
+        pieces.append(decibels[0, context : context + block, 0])
+    return np.concatenate(pieces)[:frames]
 
 
 def loudness_statistics(loudness_db, *, range_db=40.0):

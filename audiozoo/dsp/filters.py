@@ -59,8 +59,7 @@ def filter_noise(noise, magnitudes, *, tails="overlap"):
             f"tails='cut' needs responses no longer than a frame; got {taps} taps and hop={hop}. "
             f"Use tails='overlap', or at most {hop // 2 + 1} bands."
         )
-    silence = ops.zeros_like(noise)[:, :, : hop - taps]
-    wrapped = ops.concatenate([responses[..., taps // 2 :], silence, responses[..., : taps // 2]], axis=-1)
+    wrapped = ops.roll(ops.pad(responses, ((0, 0), (0, 0), (0, hop - taps))), -(taps // 2), axis=-1)
     return ops.reshape(convolve(noise, wrapped, 2 * hop)[..., :hop], (-1, frames * hop))
 
 

@@ -129,8 +129,12 @@ class FilteredNoiseSynth(Synth):
         return filter_noise(noise, noise_magnitudes, tails=self.tails)
 
     def white_noise(self, noise_magnitudes, training=False):
-        """Uniform noise in -1..1, one frame of ``hop`` samples for each frame of magnitudes."""
-        batch, frames = ops.shape(noise_magnitudes)[0], noise_magnitudes.shape[1]
+        """Uniform noise in -1..1, one frame of ``hop`` samples for each frame of magnitudes.
+
+        In training it is new for every item and step; otherwise it is the same for every item, so
+        that a sound does not depend on its place in a batch.
+        """
+        batch, frames = (ops.shape(noise_magnitudes)[0] if training else 1), noise_magnitudes.shape[1]
         seed = self.generator if training else self.seed
         return keras.random.uniform((batch, frames, self.hop), -1.0, 1.0, seed=seed)
 

@@ -84,7 +84,7 @@ class AudioModel(keras.Model):
                 f"folder must be new, empty or an earlier preset; {str(folder)!r} is a file or holds other "
                 "files. Choose another folder."
             )
-        draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+        draft, retired = (folder.with_name(f".{folder.name}-{secrets.token_hex(4)}") for _ in range(2))
         try:
             draft.mkdir(parents=True)
         except OSError as error:
@@ -93,11 +93,12 @@ class AudioModel(keras.Model):
             ) from error
         try:
             self._write_preset(draft, name=name, card=card, train=train)
-            if folder.exists():
-                shutil.rmtree(folder)
+            if folder.exists():  # moved away whole: a folder half removed would be in the way for ever
+                os.replace(folder, retired)
             os.replace(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(retired, ignore_errors=True)
         return folder
 
     def _write_preset(self, folder, *, name, card, train):

@@ -14,12 +14,14 @@ from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.data.features import extract_features, loudness_statistics
 from audiozoo.dsp.oscillators import frame_phase, glide
 from audiozoo.dsp.pitch import hz_to_midi
+from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.layers import FilteredNoiseSynth, HarmonicSynth, Perceptron, Reverb
 from audiozoo.losses import MultiScaleSpectralLoss
 from audiozoo.models.base import AudioModel
 from audiozoo.progress import track
 
 CHUNK_FRAMES = 2048  # frames computed at once: bounds memory, whatever the length of the sound
+SILENCE_DB = LOUDNESS_FLOOR_DB + 0.1  # at or below it, nothing sounds
 MARGIN_FRAMES = 2  # neighbours that reach into a chunk: glides, Nyquist fades
 
 
@@ -80,7 +82,8 @@ class DDSPDecoder(AudioModel):
             ``(loudness_db - mean) / std``.
 
     Input:
-        Dict with ``f0_hz`` and ``loudness_db``, each ``(batch, frames, 1)``; 0 Hz is unvoiced.
+        Dict with ``f0_hz`` and ``loudness_db``, each ``(batch, frames, 1)``; 0 Hz is unvoiced, and
+        a loudness of ``LOUDNESS_FLOOR_DB`` is silence.
         Other entries (``audio``) are ignored.
 
     Output:
@@ -139,7 +142,13 @@ class DDSPDecoder(AudioModel):
         logits, state = self.network(pitch, loudness, inputs.get("state"))
         noise_logits = logits.pop("noise_logits")
         controls = self.harmonic_synth.get_controls(**logits, f0_hz=f0_hz)
-        return controls | self.noise_synth.get_controls(noise_logits), state
+        controls |= self.noise_synth.get_controls(noise_logits)
+        # A network never quite reaches zero, and the loss's logarithm hears the rest: digital
+        # silence is no matter of learning.
+        sounding = ops.cast(inputs["loudness_db"] > SILENCE_DB, "float32")
+        controls["amplitude"] *= sounding
+        controls["noise_magnitudes"] *= sounding
+        return controls, state
 
     def training_loss(self):
         return MultiScaleSpectralLoss()
@@ -171,7 +180,7 @@ class DDSPDecoder(AudioModel):
 
         Returns:
             float32 ``(samples,)`` at ``self.sample_rate``, as long as the input. Silence gives
-            silence.
+            silence, and so does a recording in which no pitch was heard.
 
         Raises:
             AudioError: the audio is empty, not finite, of an unknown type or shape.
@@ -188,9 +197,9 @@ class DDSPDecoder(AudioModel):
             mean, std = loudness_statistics(loudness)
             stretch = np.clip(self.loudness_std_db / max(std, 1e-3), 0.5, 2.0)
             loudness = (loudness - mean) * stretch + self.loudness_mean_db
-        controls = self.controls(
-            features.f0_hz * 2.0 ** (semitones / 12.0), loudness + loudness_db, progress=progress
-        )
+        silent = features.loudness_db <= SILENCE_DB
+        loudness = np.where(silent, LOUDNESS_FLOOR_DB, np.maximum(loudness + loudness_db, SILENCE_DB + 0.1))
+        controls = self.controls(features.f0_hz * 2.0 ** (semitones / 12.0), loudness, progress=progress)
         return self.synthesize(**controls, reverb=reverb, progress=progress)[0, : len(audio)]
 
     def controls(self, f0_hz, loudness_db, *, progress=False):
@@ -270,35 +279,37 @@ class DDSPDecoder(AudioModel):
     def _dry_audio(self, controls, seed, progress):
         f0_hz = controls["f0_hz"]
         batch, frames, _ = f0_hz.shape
-        phase = frame_phase(*glide(f0_hz, self.envelope), sample_rate=self.sample_rate, hop=self.hop)
-        phase = keras.ops.convert_to_numpy(phase)
-        noise = np.random.default_rng(seed).random((batch, frames, self.hop), dtype="float32") * 2.0 - 1.0
+        noise = np.random.default_rng(seed).random((1, frames, self.hop), dtype="float32") * 2.0 - 1.0
         chunk = chunk_frames(frames)
-        margin = max(
-            MARGIN_FRAMES, -(-(self.num_noise_bands - 1) // self.hop)
-        )  # noise rings on for bands - 1
+        # Neighbours reach into a chunk: noise rings on for one sample less than it has bands.
+        margin = max(MARGIN_FRAMES, -(-(self.num_noise_bands - 1) // self.hop))
         audio = np.empty((batch, frames * self.hop), "float32")
+        # Before the first frame the margin repeats it, so phase runs backwards from there.
+        phase = -margin * f0_hz[:, :1] * (self.hop / self.sample_rate) % 1.0
         for start in track(range(0, frames, chunk), "audio", shown=progress):
             wanted = np.arange(start - margin, start + chunk + margin)
             index = np.clip(wanted, 0, frames - 1)
             inputs = {name: value[:, index] for name, value in controls.items()}
-            inputs["noise"] = noise[:, index] * ((wanted >= 0) & (wanted < frames))[:, None]
-            # Before the first frame the margin repeats it, so phase runs backwards from there.
-            repeated = int(np.sum(wanted < 0)) * f0_hz[:, :1] * (self.hop / self.sample_rate)
-            inputs["phase"] = (phase[:, index[:1]] - repeated) % 1.0
-            piece = self.run_compiled(self._dry_chunk, inputs)[:, margin * self.hop :]
+            sounding = ((wanted >= 0) & (wanted < frames))[:, None]
+            inputs["noise"] = np.repeat(noise[:, index] * sounding, batch, axis=0)
+            inputs["phase"] = phase
+            piece, phases = self.run_compiled(self._dry_chunk, inputs)
+            phase = phases[:, chunk : chunk + 1]  # where the next chunk, margin included, begins
             stop = min(chunk, frames - start) * self.hop
-            audio[:, start * self.hop : start * self.hop + stop] = piece[:, :stop]
+            audio[:, start * self.hop : start * self.hop + stop] = piece[:, margin * self.hop :][:, :stop]
         return audio
 
     def _dry_chunk(self, inputs):
+        f0_hz, phase = inputs["f0_hz"], inputs["phase"]
         harmonics = self.harmonic_synth.get_signal(
-            inputs["f0_hz"],
-            inputs["amplitude"],
-            inputs["harmonic_distribution"],
-            initial_phase=inputs["phase"],
+            f0_hz, inputs["amplitude"], inputs["harmonic_distribution"], initial_phase=phase
         )
-        return harmonics + self.noise_synth.get_signal(inputs["noise_magnitudes"], inputs["noise"])
+        noise = self.noise_synth.get_signal(inputs["noise_magnitudes"], inputs["noise"])
+        start_hz, end_hz = glide(f0_hz, self.envelope)
+        phases = frame_phase(
+            start_hz, end_hz, sample_rate=self.sample_rate, hop=self.hop, initial_phase=phase
+        )
+        return harmonics + noise, phases
 
     def _in_room(self, dry, reverb):
         if reverb is None:

@@ -6,6 +6,7 @@ import pytest
 from cases import ModelCase, assert_close, numpy_of, with_policy
 
 import audiozoo.models.ddsp
+from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.errors import AudioError
 from audiozoo.models import DDSPDecoder
 
@@ -41,10 +42,6 @@ class TestDDSPDecoder(ModelCase):
     def target(self):
         return np.random.default_rng(0).uniform(-1, 1, (2, 1600)).astype("float32")
 
-    def without_randomness(self, model):
-        model.network.noise_head.bias.assign(np.full(9, -1e3))
-        return model
-
     def test_training_draws_its_noise_anew(self):
         model = self.make()
         first, second = (numpy_of(model(self.batch(), training=True)) for _ in range(2))
@@ -59,7 +56,8 @@ class TestDDSPDecoder(ModelCase):
         # The 8 bits of bfloat16 would move 300 Hz by a hertz, and the phase by whole cycles. Pitch and the
         # signal path are none of the network's business: with its heads silenced nothing may change at all.
         def sounds():
-            model = self.without_randomness(self.make())
+            model = self.make()
+            model.network.noise_head.set_weights([np.zeros((16, 9)), np.full(9, -1e3)])
             model.network.harmonic_head.set_weights([np.zeros((16, 8)), np.zeros(8)])
             model.network.amplitude_head.set_weights([np.zeros((16, 1)), np.zeros(1)])
             return [self.output(model), model.synthesize(**model.controls(**self.batch()))]
@@ -427,3 +425,23 @@ def test_audio_that_is_none_is_refused_by_name(model, audio, sample_rate, messag
 def test_settings_out_of_range_are_refused_by_name(model, settings, message):
     with pytest.raises(ValueError, match=message):
         model.transfer(sung(), RATE, **settings)
+
+
+def test_digital_silence_is_not_left_to_the_network(model):
+    rng = np.random.default_rng(0)
+    loudness_db = np.full(40, -30.0)
+    loudness_db[10:30] = LOUDNESS_FLOOR_DB
+    controls = model.controls(rng.uniform(200, 400, 40), loudness_db)
+    for name in ("amplitude", "noise_magnitudes"):
+        assert not controls[name][0, 10:30].any()
+        assert controls[name][0, :10].all()
+    dry = model.synthesize(**controls, reverb=None)[0]
+    assert not dry[11 * model.hop : 29 * model.hop].any()  # one frame fades, filters ring half a frame
+
+
+def test_a_pause_in_a_recording_is_silent_once_the_room_has_died_away(model):
+    tone = 0.3 * np.sin(2 * np.pi * 330 * np.arange(8000) / 16000)
+    played = model.transfer(np.concatenate([tone, np.zeros(8000), tone]), 16000, loudness_db=6.0)
+    loudest = np.abs(played).max()
+    assert loudest > 0
+    assert np.abs(played[8000 + 1600 : 16000 - 800]).max() < 1e-5 * loudest  # the room is 400 samples long
