@@ -65,8 +65,7 @@ def loudness(audio, *, sample_rate, hop=160):
     from audiozoo.dsp.spectra import a_weighted_loudness
 
     frames = -(-len(audio) // hop)
-    # Few distinct lengths, since some backends compile anew for each.
-    block = min(BLOCK_FRAMES, 1 << max(frames - 1, 127).bit_length())
+    block = block_length(frames, BLOCK_FRAMES)
     context = -(-CONTEXT_SAMPLES // hop)  # frames
     padded = np.pad(audio, (context * hop, (-(-frames // block) * block + context) * hop - len(audio)))
     pieces = []
@@ -75,6 +74,11 @@ def loudness(audio, *, sample_rate, hop=160):
         decibels = ops.convert_to_numpy(a_weighted_loudness(piece, sample_rate=sample_rate, hop=hop))
         pieces.append(decibels[0, context : context + block, 0])
     return np.concatenate(pieces)[:frames]
+
+
+def block_length(frames: int, longest: int) -> int:
+    """Frames to compute at once: few distinct values, since some backends compile anew for each."""
+    return min(longest, 1 << max(frames - 1, 127).bit_length())
 
 
 def loudness_statistics(loudness_db, *, range_db=40.0):

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from audiozoo.data.audio_io import mono_at_rate
-from audiozoo.data.features import extract_features, loudness_statistics
+from audiozoo.data.features import block_length, extract_features, loudness_statistics
 from audiozoo.dsp.oscillators import frame_phase, glide
 from audiozoo.dsp.pitch import hz_to_midi
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
@@ -223,7 +223,7 @@ class DDSPDecoder(AudioModel):
                 f"f0_hz and loudness_db must have the same shape; got {f0_hz.shape} and {loudness_db.shape}."
             )
         frames = f0_hz.shape[1]
-        chunk = chunk_frames(frames)
+        chunk = block_length(frames, CHUNK_FRAMES)
         state = np.zeros((f0_hz.shape[0], self.num_units), "float32")
         pieces = []
         for start in track(range(0, frames, chunk), "controls", shown=progress):
@@ -280,7 +280,7 @@ class DDSPDecoder(AudioModel):
         f0_hz = controls["f0_hz"]
         batch, frames, _ = f0_hz.shape
         noise = np.random.default_rng(seed).random((1, frames, self.hop), dtype="float32") * 2.0 - 1.0
-        chunk = chunk_frames(frames)
+        chunk = block_length(frames, CHUNK_FRAMES)
         # Neighbours reach into a chunk: noise rings on for one sample less than it has bands.
         margin = max(MARGIN_FRAMES, -(-(self.num_noise_bands - 1) // self.hop))
         audio = np.empty((batch, frames * self.hop), "float32")
@@ -334,11 +334,6 @@ class DDSPDecoder(AudioModel):
     def impulse_response(self):
         """What a clap sounds like in the learned room, direct sound first. float32 ``(taps,)``."""
         return keras.ops.convert_to_numpy(self.reverb.impulse_response())
-
-
-def chunk_frames(frames: int) -> int:
-    """Frames to compute at once: few distinct values, since each one is a compilation."""
-    return min(CHUNK_FRAMES, 1 << max(frames - 1, 127).bit_length())
 
 
 def as_frames(name, values, channels=None):
