@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def main() -> None:
     # TensorFlow calls a machine without a GPU an error, on stderr, where only ours belong; what really
     # goes wrong in it arrives as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.formatwarning = lambda message, *where, **more: f"audiozoo: {one_line(message)}\n"
     try:
         app(prog_name="audiozoo")
     except AudioZooError as error:
@@ -99,10 +101,12 @@ def transfer(
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="Recording of one voice, any format and length.")
     ],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write, .wav or .flac.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write: .wav, .flac or .ogg.")],
     preset: Annotated[str, typer.Option(help="Name in the zoo, or path of a preset folder.")] = "ddsp_violin",
     semitones: Annotated[float, typer.Option(min=-60, max=60, help="Transposition.")] = 0.0,
-    loudness_db: Annotated[float, typer.Option(min=-60, max=60, help="Play louder or softer, in dB.")] = 0.0,
+    loudness_db: Annotated[
+        float, typer.Option(min=-60, max=60, help="Added to the loudness that the model is told.")
+    ] = 0.0,
     own_loudness: Annotated[
         bool, typer.Option("--no-match-loudness", help="Keep the recording's own loudness.")
     ] = False,
@@ -116,11 +120,12 @@ def transfer(
     if dry and reverb:
         raise typer.BadParameter("give --no-reverb or --reverb, not both.")
     from audiozoo.atomic import make_folder
-    from audiozoo.data.audio_io import read_audio, write_audio
+    from audiozoo.data.audio_io import output_format, read_audio, write_audio
     from audiozoo.zoo import load
 
-    make_folder(output.parent)  # before the work, not after
+    output_format(output)  # all that can be wrong with the paths is said before the work
     audio, sample_rate = read_audio(source)
+    make_folder(output.parent)
     model = load(preset)
     room = None if dry else read_audio(reverb, sample_rate=model.sample_rate)[0] if reverb else "learned"
     start = time.perf_counter()

@@ -10,15 +10,20 @@ def spectrogram_comparison(x, y, *, sample_rate=16000, titles=("input", "output"
         x, y: audio ``(samples,)``.
         sample_rate: Hz, of both.
         titles: of the two pictures.
-        path: PNG file to write as well, or None.
+        path: file ending in .png to write as well, or None.
 
     Returns:
         matplotlib ``Figure``.
 
     Raises:
-        AudioError: audio is empty, not finite or not mono.
+        AudioError: audio is empty or not finite.
+        ValueError: not two titles, or a path of another format.
         OutputError: the file cannot be written.
     """
+    if len(titles) != 2:
+        raise ValueError(f"titles must be two, one for each picture; got {titles!r}.")
+    if path is not None and not str(path).endswith(".png"):
+        raise ValueError(f"path must end in .png; got {str(path)!r}.")
     import librosa
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,6 +1,7 @@
 """Reading, checking, resampling and writing audio (soundfile and soxr)."""
 
 import pathlib
+import re
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from audiozoo.errors import AudioError, OutputError
 
 BLOCK_SECONDS = 10.0
 SAMPLE_RATES_HZ = (1000, 768_000)
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
 
 
@@ -35,9 +37,13 @@ def read_audio(path, *, sample_rate=None, mono=True):
 
     path = pathlib.Path(path)
     if not path.is_file():
-        raise AudioError(f"path must be an audio file; {str(path)!r} does not exist or is a folder.")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise AudioError(f"path must be an audio file; {str(path)!r} {what}.")
+    if not path.stat().st_size:
+        raise AudioError(f"path {str(path)!r} must hold audio; the file is empty. Record or copy it again.")
     try:
         with soundfile.SoundFile(path) as source:
+            check_complete(path, source)
             channels = 1 if mono else source.channels
             target = check_sample_rate(source.samplerate if sample_rate is None else sample_rate)
             resampler = None
@@ -53,11 +59,26 @@ def read_audio(path, *, sample_rate=None, mono=True):
                 pieces.append(resampler.resample_chunk(np.zeros((0, channels), "float32"), last=True))
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: raw samples without a header
         raise AudioError(
-            f"path {str(path)!r} cannot be read as audio ({error}). Convert it to WAV or FLAC first."
+            f"path {str(path)!r} cannot be read as audio ({error}). It is damaged, or of a format that "
+            "libsndfile does not know: copy it again, or convert it to WAV or FLAC."
         ) from error
     audio = np.concatenate(pieces) if pieces else np.zeros((0, channels), "float32")
     check_samples(audio, name=f"path {str(path)!r}")
     return (audio[:, 0] if mono else audio), target
+
+
+def check_complete(path, source):
+    """Raise AudioError if a WAV or AIFF file holds fewer bytes than its header promises.
+
+    libsndfile plays what is there and only notes it in its log. A length of 0 or of all ones is
+    what programs write that do not know it beforehand: that is no damage.
+    """
+    noted = re.search(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", source.extra_info, re.MULTILINE)
+    if noted and int(noted[2]) < int(noted[1]) < 0x7FFFFFFF:
+        raise AudioError(
+            f"path {str(path)!r} is cut short: its header promises {noted[1]} bytes of samples and "
+            f"{noted[2]} are there. Copy it again."
+        )
 
 
 def mono_at_rate(audio, sample_rate, new_sample_rate):
@@ -141,6 +162,14 @@ def resample(audio, sample_rate, new_sample_rate):
     return soxr.resample(audio, sample_rate, new_sample_rate).astype("float32")
 
 
+def output_format(path):
+    """Name of the format that ``write_audio`` writes to this path. Raises AudioError if there is none."""
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise AudioError(f"path of the output must end in {', '.join(FORMATS)}; got {str(path)!r}.")
+    return FORMATS[suffix]
+
+
 def write_audio(path, audio, sample_rate):
     """Write 16-bit WAV or FLAC, or OGG, by the suffix of ``path``; the file appears whole.
 
@@ -157,10 +186,7 @@ def write_audio(path, audio, sample_rate):
     """
     import soundfile
 
-    path = pathlib.Path(path)
-    formats = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
-    if path.suffix.lower() not in formats:
-        raise AudioError(f"path must end in {', '.join(formats)}; got {str(path)!r}.")
+    path, container = pathlib.Path(path), output_format(path)
     audio = validate_audio(audio, sample_rate)
     peak = float(np.abs(audio).max())
     if peak > 1.0:
@@ -169,7 +195,6 @@ def write_audio(path, audio, sample_rate):
     make_folder(path.parent)
     with replacing(path) as draft:
         channels = 1 if audio.ndim == 1 else audio.shape[1]
-        container = formats[path.suffix.lower()]
         try:
             with soundfile.SoundFile(draft, "w", int(sample_rate), channels, format=container) as sink:
                 for start in range(0, len(audio), 16384):  # libsndfile's Vorbis crashes on long writes

@@ -41,11 +41,16 @@ def instrument_folder(folder, *, sample_rate=16000, hop=160, f0_method="swift", 
     recordings, refused = [], []
     for path in track(paths, "pitch and loudness", shown=progress):
         try:
-            recordings.append(
-                cached_recording(path, sample_rate=sample_rate, hop=hop, f0_method=f0_method, cache=cache)
+            recording = cached_recording(
+                path, sample_rate=sample_rate, hop=hop, f0_method=f0_method, cache=cache
             )
         except AudioError as error:
             refused.append(str(error))
+            continue
+        if recording.features.f0_hz.any():
+            recordings.append(recording)
+        else:
+            refused.append(f"no pitch is heard in {str(path)!r}")
     if not recordings:
         raise DataError(f"data {str(folder)!r} holds no usable recording: " + "; ".join(refused))
     if refused:

@@ -8,7 +8,7 @@ from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.errors import MissingDependency
 
 LOWEST_HZ, HIGHEST_HZ = 46.9, 2093.8  # the range of the default tracker
-MIN_SECONDS = 0.1  # shorter audio is padded with silence for the trackers
+MIN_SECONDS = 0.5  # shorter audio is continued by its own reflection for the trackers
 YIN_BLOCK_SAMPLES = 1 << 20  # of overlapping frames at once: bounds memory for long files and high rates
 
 
@@ -59,7 +59,7 @@ def estimate_f0(audio, sample_rate, *, method="swift", hop=160, threshold=None):
     mono = mono_at_rate(audio, sample_rate, sample_rate)
     frame_seconds = np.arange(-(-len(mono) // hop)) * (hop / sample_rate)
     shortfall = max(0, int(MIN_SECONDS * sample_rate) - len(mono))
-    seconds, f0_hz, confidence = tracker(np.pad(mono, (0, shortfall)), sample_rate)
+    seconds, f0_hz, confidence = tracker(np.pad(mono, (0, shortfall), mode="symmetric"), sample_rate)
     voiced = (confidence >= threshold) & (f0_hz > 0)
     on_frames = np.interp(frame_seconds, seconds, confidence).astype("float32")
     if not voiced.any():

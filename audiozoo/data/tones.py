@@ -45,6 +45,8 @@ class FMPlucks:
                 "note_seconds must be above 0 and at most duration_seconds; "
                 f"got {self.note_seconds} and {self.duration_seconds}."
             )
+        if self.num_recordings < 1:
+            raise ValueError(f"num_recordings must be at least 1; got {self.num_recordings}.")
         if self.lowest_midi > self.highest_midi:
             raise ValueError(
                 f"lowest_midi must not be above highest_midi; got {self.lowest_midi} and {self.highest_midi}."

@@ -6,15 +6,18 @@ Differences: no latent z (the decoder-only model of the paper's timbre transfer)
 f0 move linearly inside a frame instead of Hann-overlapped; noise is not cut at the frame.
 """
 
+import warnings
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-from audiozoo.data.audio_io import mono_at_rate
+from audiozoo.data.audio_io import mono_at_rate, validate_audio
 from audiozoo.data.features import block_length, extract_features, loudness_statistics
 from audiozoo.dsp.oscillators import frame_phase, glide
 from audiozoo.dsp.pitch import hz_to_midi
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
+from audiozoo.errors import AudioError
 from audiozoo.layers import FilteredNoiseSynth, HarmonicSynth, Perceptron, Reverb
 from audiozoo.losses import MultiScaleSpectralLoss
 from audiozoo.models.base import AudioModel
@@ -22,6 +25,7 @@ from audiozoo.progress import track
 
 CHUNK_FRAMES = 2048  # frames computed at once: bounds memory, whatever the length of the sound
 SILENCE_DB = LOUDNESS_FLOOR_DB + 0.1  # at or below it, nothing sounds
+QUIET_DB = -60.0  # a recording below it is meant to be silent
 MARGIN_FRAMES = 2  # neighbours that reach into a chunk: glides, Nyquist fades
 
 
@@ -110,6 +114,14 @@ class DDSPDecoder(AudioModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        sizes = {"sample_rate": sample_rate, "hop": hop, "num_units": num_units}
+        sizes |= {"num_harmonics": num_harmonics, "reverb_length": reverb_length}
+        for name, value in sizes.items():
+            check_whole(name, value, 1)
+        check_whole("num_noise_bands", num_noise_bands, 2)
+        check_range("pitch_scale", pitch_scale, 1.0, 1e6)
+        check_range("loudness_mean_db", loudness_mean_db, -200.0, 200.0)
+        check_range("loudness_std_db", loudness_std_db, 0.01, 200.0)
         self.sample_rate, self.hop = sample_rate, hop
         self.num_units, self.num_harmonics, self.num_noise_bands = num_units, num_harmonics, num_noise_bands
         self.reverb_length, self.envelope, self.noise_tails = reverb_length, envelope, noise_tails
@@ -191,6 +203,8 @@ class DDSPDecoder(AudioModel):
         audio = mono_at_rate(audio, sample_rate, self.sample_rate)
         features = extract_features(audio, sample_rate=self.sample_rate, hop=self.hop)
         if not np.any(features.f0_hz):
+            if features.loudness_db.max() > QUIET_DB:
+                warnings.warn("no pitch was heard in the audio, so the result is silence.", stacklevel=2)
             return np.zeros(len(audio), "float32")
         loudness = features.loudness_db
         if match_loudness:
@@ -218,6 +232,7 @@ class DDSPDecoder(AudioModel):
             ValueError: shapes differ or a value is not finite.
         """
         f0_hz, loudness_db = as_frames("f0_hz", f0_hz), as_frames("loudness_db", loudness_db)
+        check_f0(f0_hz)
         if f0_hz.shape != loudness_db.shape:
             raise ValueError(
                 f"f0_hz and loudness_db must have the same shape; got {f0_hz.shape} and {loudness_db.shape}."
@@ -267,6 +282,7 @@ class DDSPDecoder(AudioModel):
             "harmonic_distribution": as_frames("harmonic_distribution", harmonic_distribution),
             "noise_magnitudes": as_frames("noise_magnitudes", noise_magnitudes, self.num_noise_bands),
         }
+        check_f0(controls["f0_hz"])
         shapes = {value.shape[:2] for value in controls.values()}
         if len(shapes) > 1:
             raise ValueError(
@@ -321,10 +337,13 @@ class DDSPDecoder(AudioModel):
                     "Use 'learned' for the room of the recordings."
                 )
             reverb = self.impulse_response()
-        response = np.asarray(reverb, "float32")
-        if response.ndim != 1 or not response.size or not np.all(np.isfinite(response)):
+        try:
+            response = validate_audio(reverb, self.sample_rate)
+        except AudioError as error:
+            raise ValueError(f"reverb must be 'learned', None or an impulse response: {error}") from error
+        if response.ndim != 1:
             raise ValueError(
-                f"reverb must be a finite impulse response of shape (taps,); got shape {response.shape}. "
+                f"reverb must be an impulse response of shape (taps,); got shape {response.shape}. "
                 "Mix several channels down first."
             )
         from scipy.signal import oaconvolve
@@ -352,7 +371,23 @@ def as_frames(name, values, channels=None):
     return values
 
 
+def check_f0(f0_hz):
+    """Raise ValueError if a frequency is negative."""
+    if f0_hz.min() < 0.0:
+        raise ValueError(
+            f"f0_hz must be at least 0 Hz; got {f0_hz.min():g}. Use 0 for unvoiced frames; "
+            "loudness in dB is the other argument."
+        )
+
+
 def check_range(name, value, lowest, highest):
-    """Raise ValueError unless ``lowest <= value <= highest``."""
-    if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be between {lowest} and {highest}; got {value!r}.")
+    """Raise ValueError unless ``value`` is a number with ``lowest <= value <= highest``."""
+    numeric = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not numeric or not lowest <= value <= highest:
+        raise ValueError(f"{name} must be a number between {lowest} and {highest}; got {value!r}.")
+
+
+def check_whole(name, value, lowest):
+    """Raise ValueError unless ``value`` is a whole number of at least ``lowest``."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"{name} must be a whole number of at least {lowest}; got {value!r}.")

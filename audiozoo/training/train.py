@@ -47,7 +47,7 @@ def train(
         max_minutes: end after the epoch in which this much time has passed.
         monitor: audio files to transfer after each epoch.
         seed: of the initial weights and the batches, instead of the preset's.
-        smoke: one step, everything else as in a real run.
+        smoke: one step, everything else as in a real run, in the folder ``smoke`` within ``out``.
         progress: show Keras's progress bar.
 
     Returns:
@@ -74,8 +74,6 @@ def train(
         f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=sound["sample_rate"])
         for number, path in enumerate(monitor, start=1)
     }
-    out = make_folder(out)
-
     recordings = instrument_folder(data, **sound, progress=progress)
     crops = FeatureCrops(
         recordings,
@@ -87,6 +85,7 @@ def train(
     )
     mean, std = loudness_statistics(crops.training_loudness_db())
     statistics = {"loudness_mean_db": round(mean, 3), "loudness_std_db": round(std, 3)}
+    out = make_folder(pathlib.Path(out) / "smoke" if smoke else out)
     claim_folder(out, preset, settings, recordings)
 
     keras.utils.set_random_seed(settings.seed)
@@ -104,7 +103,8 @@ def train(
     done = restored.get("epoch", 0)
 
     def save_best(logs):
-        model.save_to_preset(out / "preset", name=preset.name, train=settings)
+        card = trained_card(preset, recordings, logs)
+        model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
     held_out = HeldOut(crops)
     keeper = Progress(out, checkpoint, restored, save_best=save_best, max_minutes=max_minutes)
@@ -134,6 +134,19 @@ def train(
     }
 
 
+def trained_card(preset, recordings, logs):
+    """The card of what was trained here: its own data and results, not those of the preset's weights."""
+    names = ", ".join(recording.name for recording in recordings[:8])
+    more = f" and {len(recordings) - 8} more" if len(recordings) > 8 else ""
+    return registry.Card(
+        summary=f"{preset.architecture} trained as {preset.name} says, on {len(recordings)} recordings.",
+        weights_license="not stated; see the licences of the recordings",
+        training_data=names + more,
+        paper=preset.card.paper,
+        results={name: float(logs[name]) for name in ("loss", "val_loss") if name in logs},
+    )
+
+
 def changed_settings(settings, changes):
     """The preset's settings with those changes that are not None. Raises TrainingError, see ``train``."""
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -159,12 +172,22 @@ def claim_folder(out, preset, settings, recordings):
     path = out / "run.json"
     if path.exists():
         earlier = json.loads(path.read_text())
-        differing = [key for key in run if run[key] != earlier.get(key)]
+        differing = list(differences(earlier, run))
         if differing:
             raise TrainingError(
-                f"out {str(out)!r} holds a run with another {', '.join(differing)}. "
+                f"out {str(out)!r} holds a run with another {'; '.join(differing)}. "
                 "Choose another folder, or delete it to begin anew."
             )
         return
     with replacing(path) as draft:
         draft.write_text(json.dumps(run, indent=2))
+
+
+def differences(earlier, now, prefix=""):
+    """``name (earlier value, now value)`` of every entry of two nested dicts that is not the same."""
+    for key in now:
+        before = earlier.get(key) if isinstance(earlier, dict) else None
+        if isinstance(now[key], dict):
+            yield from differences(before, now[key], f"{prefix}{key}.")
+        elif before != now[key]:
+            yield f"{prefix}{key} (was {before}, is {now[key]})"

@@ -108,15 +108,35 @@ def test_mono_is_the_mean_of_the_channels(tmp_path):
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.raw"])
 def test_what_is_no_audio_file_is_refused_by_name(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(AudioError, match=f"path .*{name}.*Convert it to WAV or FLAC"):
+    with pytest.raises(
+        AudioError, match=f"path .*{name}.*{'copy it again' if content else 'the file is empty'}"
+    ):
         read_audio(tmp_path / name)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(AudioError, match="path must be an audio file.*none.wav' does not exist"):
         read_audio(tmp_path / "none.wav")
-    with pytest.raises(AudioError, match="does not exist or is a folder"):
+    with pytest.raises(AudioError, match="path must be an audio file.* is a folder"):
         read_audio(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.flac"])
+def test_a_file_that_is_cut_short_is_refused(tmp_path, name):
+    soundfile.write(tmp_path / name, sine(440, 16000), 16000)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AudioError, match=f"{name}.*opy it again"):
+        read_audio(tmp_path / name)
+
+
+def test_a_wav_whose_writer_did_not_know_its_length_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine(440, 16000), 16000, subtype="PCM_16")
+    piped = bytearray((tmp_path / "a.wav").read_bytes())
+    piped[4:8] = piped[40:44] = b"\xff\xff\xff\xff"  # the lengths of RIFF and of its data
+    (tmp_path / "a.wav").write_bytes(piped)
+    audio, _ = read_audio(tmp_path / "a.wav")
+    assert len(audio) == len(sine(440, 16000))
 
 
 def test_a_file_without_samples_is_refused(tmp_path):
@@ -262,7 +282,7 @@ def test_an_unwritable_place_is_refused(not_a_folder):
 def test_what_a_format_cannot_hold_is_refused(tmp_path):
     with pytest.raises(OutputError, match="9 channels at 16000 Hz as FLAC. Write .wav"):
         write_audio(tmp_path / "a.flac", np.zeros((100, 9), "float32"), 16000)
-    with pytest.raises(AudioError, match=r"path must end in .wav, .flac, .ogg; got .*a.mp3"):
+    with pytest.raises(AudioError, match=r"must end in .wav, .flac, .ogg; got .*a.mp3"):
         write_audio(tmp_path / "a.mp3", np.zeros(100, "float32"), 16000)
     with pytest.raises(AudioError, match="audio must be finite"):
         write_audio(tmp_path / "a.wav", np.full(100, np.nan), 16000)

@@ -256,13 +256,14 @@ def test_features_that_are_none_are_refused_by_name(model, f0_hz, loudness_db, m
             r"noise_magnitudes must be .* \(batch, frames, 9\).*100, 8\)",
         ),
         ({"f0_hz": np.full((1, 100, 1), np.inf)}, "f0_hz must be finite"),
+        ({"f0_hz": np.full((1, 100, 1), -30.0)}, "f0_hz must be at least 0 Hz; got -30.*loudness in dB"),
         (
             {"reverb": "hall"},
             "reverb must be 'learned', None or an impulse response; got 'hall'. Use 'learned'",
         ),
         ({"reverb": np.ones((400, 2))}, r"impulse response of shape \(taps,\); got shape \(400, 2\). Mix"),
-        ({"reverb": np.zeros(0)}, r"got shape \(0,\)"),
-        ({"reverb": np.array([1.0, np.nan])}, "reverb must be a finite impulse response"),
+        ({"reverb": np.zeros(0)}, "reverb must be .* at least one sample"),
+        ({"reverb": np.array([1.0, np.nan])}, "reverb must be .* must be finite; 1 samples are NaN"),
     ],
 )
 def test_controls_that_are_none_are_refused_by_name(model, controls, changes, message):
@@ -416,9 +417,10 @@ def test_audio_that_is_none_is_refused_by_name(model, audio, sample_rate, messag
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"semitones": 61}, "semitones must be between -60.0 and 60.0; got 61"),
-        ({"semitones": float("nan")}, "semitones must be between"),
-        ({"loudness_db": -99}, "loudness_db must be between -60.0 and 60.0; got -99"),
+        ({"semitones": 61}, "semitones must be a number between -60.0 and 60.0; got 61"),
+        ({"semitones": float("nan")}, "semitones must be a number between"),
+        ({"semitones": "12"}, "semitones must be a number .*; got '12'"),
+        ({"loudness_db": -99}, "loudness_db must be a number between -60.0 and 60.0; got -99"),
         ({"reverb": "hall"}, "reverb must be 'learned', None or an impulse response; got 'hall'"),
     ],
 )
@@ -445,3 +447,37 @@ def test_a_pause_in_a_recording_is_silent_once_the_room_has_died_away(model):
     loudest = np.abs(played).max()
     assert loudest > 0
     assert np.abs(played[8000 + 1600 : 16000 - 800]).max() < 1e-5 * loudest  # the room is 400 samples long
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"hop": None}, "hop must be a whole number of at least 1; got None"),
+        ({"hop": 0}, "hop must be a whole number of at least 1; got 0"),
+        ({"reverb_length": 0}, "reverb_length must be a whole number"),
+        ({"num_units": "64"}, "num_units must be a whole number of at least 1; got '64'"),
+        ({"num_noise_bands": 1}, "num_noise_bands must be a whole number of at least 2; got 1"),
+        ({"loudness_std_db": 0.0}, "loudness_std_db must be a number between"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused_by_name(changes, message):
+    with pytest.raises(ValueError, match=message):
+        DDSPDecoder(**(TestDDSPDecoder.config | changes))
+
+
+def test_a_tenth_of_a_second_is_heard(model):
+    assert np.abs(model.transfer(sung(440.0, 0.1), RATE)).max() > 0
+
+
+def test_sound_without_pitch_is_silence_and_says_so(model):
+    click = np.zeros(RATE, "float32")
+    click[RATE // 2] = 1.0
+    with pytest.warns(UserWarning, match="no pitch was heard"):
+        assert not model.transfer(click, RATE).any()
+
+
+def test_an_integer_room_is_the_same_room(model, controls):
+    room = np.array([1.0, 0.0, 0.5], "float32")
+    as_integers = np.round(room * 2.0**14).astype("int16")
+    loud = model.synthesize(**controls, reverb=room)
+    np.testing.assert_allclose(model.synthesize(**controls, reverb=as_integers), loud / 2.0, atol=1e-6)

@@ -220,7 +220,7 @@ def smoke(folder, data):
     for path in monitors:
         write_audio(path, pluck.audio, 16000)
     settings = {"out": folder / "smoke", "monitor": monitors, "smoke": True, "seed": 7, "progress": False}
-    return folder / "smoke", train(tiny(validation_seconds=0.0, epochs=50), str(data), **settings)
+    return folder / "smoke" / "smoke", train(tiny(validation_seconds=0.0, epochs=50), str(data), **settings)
 
 
 def test_smoke_is_one_step_of_the_real_thing_with_monitors(smoke):
@@ -236,6 +236,8 @@ def test_the_preset_plays_what_was_trained_within_half_precision(smoke):
     run, _ = smoke
     loaded = audiozoo.load(run / "preset")
     assert loaded.preset.name == "tiny"
+    assert loaded.preset.card.training_data == "220.wav, 330.wav"  # its own, not that of the recipe
+    assert set(loaded.preset.card.results) == {"loss"}
     assert loaded.preset.train.seed == 7
     assert loaded.loudness_mean_db != DDSPDecoder(**CONFIG).loudness_mean_db  # that of the data
     trained = DDSPDecoder(**loaded.preset.config)
@@ -253,9 +255,9 @@ def test_the_preset_plays_what_was_trained_within_half_precision(smoke):
 @pytest.mark.parametrize(
     "changed, named",
     [
-        ({"seed": 1}, "train"),
-        ({"batch_size": 3}, "train"),
-        ({"config": CONFIG | {"num_harmonics": 9}}, "config"),
+        ({"seed": 1}, r"train.seed \(was 0, is 1\)"),
+        ({"batch_size": 3}, r"train.batch_size \(was 2, is 3\)"),
+        ({"config": CONFIG | {"num_harmonics": 9}}, r"config.num_harmonics \(was 8, is 9\)"),
     ],
 )
 def test_other_settings_in_the_same_folder_are_refused(whole, data, changed, named):
