@@ -7,8 +7,8 @@ RELEASED = [name for name in audiozoo.list_models() if audiozoo.info(name).weigh
 SOURCES = {
     "mss": ("quality_{}", "mean", "mss"),
     "mss_without_chords": ("quality_{}_without_chords", "mean", "mss"),
-    "f0_median_error_cents": ("quality_{}_without_chords", "mean", "f0_median_error_cents"),
-    "loudness_mean_error_db": ("quality_{}_without_chords", "mean", "loudness_mean_error_db"),
+    "f0_median_error_cents_without_chords": ("quality_{}_without_chords", "mean", "f0_median_error_cents"),
+    "loudness_mean_error_db_without_chords": ("quality_{}_without_chords", "mean", "loudness_mean_error_db"),
     "transfer_times_real_time": ("throughput_{}_tensorflow", "transfer", "times_real_time_median"),
 }
 
