@@ -1,6 +1,7 @@
-"""The default suite runs on TensorFlow; here its numerical part runs again on JAX and on PyTorch.
+"""The numerical tests and the released presets, run again on JAX and on PyTorch.
 
-A backend is fixed for the life of a process, so each of them gets a process of its own.
+The default suite itself runs on TensorFlow. A backend is fixed for the life of a process, so each of the
+others gets a process of its own.
 """
 
 import importlib.util
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ["tests/dsp", "tests/layers", "tests/losses", "tests/models", "tests/training"]
+PARTS = ["dsp", "layers", "losses", "models", "training", "test_presets.py"]
 NO_TEST_COLLECTED = 5  # pytest's exit code
 
 
@@ -34,7 +35,7 @@ def test_the_numerical_tests_pass_on(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed: pip install -e '.[{backend}]'")
 
-    result = run_on(backend, *FOLDERS)
+    result = run_on(backend, *(f"tests/{part}" for part in PARTS))
     output = result.stdout[-20_000:] + result.stderr[-5_000:]
     assert result.returncode != NO_TEST_COLLECTED, f"no test ran on {backend}:\n{output}"
     assert result.returncode == 0, f"on {backend}:\n{output}"
