@@ -31,6 +31,8 @@ from audiozoo.errors import InvalidPreset, UnknownPreset, one_line
 
 ZOO = Path(zoo_configs.__file__).parent
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInteger = Annotated[int, Field(gt=0)]
@@ -184,7 +186,7 @@ class Preset(_Section):
         tune: hyper-parameters that a search may move.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     version: PositiveInteger
     architecture: Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
     config: dict[str, JsonValue]

@@ -74,7 +74,7 @@ class AudioModel(keras.Model):
             OutputError: the folder cannot be written, or holds something that is no preset.
         """
         folder = pathlib.Path(folder)
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        if not re.fullmatch(registry.NAME_PATTERN, name):
             raise InvalidPreset(
                 f"name must be letters, digits, '-' and '_', such as 'my_violin'; got {name!r}."
             )
@@ -96,9 +96,9 @@ class AudioModel(keras.Model):
             if folder.exists():  # moved away whole: a folder half removed would be in the way for ever
                 os.replace(folder, retired)
             os.replace(draft, folder)
+            shutil.rmtree(retired, ignore_errors=True)  # only now: until here it is the only preset there is
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-            shutil.rmtree(retired, ignore_errors=True)
         return folder
 
     def _write_preset(self, folder, *, name, card, train):
