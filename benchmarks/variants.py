@@ -31,6 +31,9 @@ def main(
 ):
     """Loss on what is held out, for every variant in a table, each trained for the same processor time.
 
+    A variant is named and holds what it changes: ``config`` and ``train`` as in a preset, ``data`` (another
+    folder to train on), ``minutes``, ``initial`` (an earlier variant whose weights it begins with).
+
     The number of steps follows from the cost of one, measured first; the learning rate falls to a
     twentieth within them. Variants that are done are kept, so the command can be broken off and given again.
     """
@@ -49,6 +52,7 @@ def main(
             delta.get("data", data),
             out=out / name,
             minutes=delta.get("minutes", minutes),
+            initial=out / delta["initial"] / "preset" if "initial" in delta else None,
         )
         found |= held_out_losses(out / name / "preset", data, chords=chords)
         found |= {"delta": delta, "wall_seconds": round(time.monotonic() - began)}
@@ -77,7 +81,7 @@ def changed(preset, delta):
     )
 
 
-def train_variant(preset, data, *, out, minutes):
+def train_variant(preset, data, *, out, minutes, initial=None):
     """Train for that time: steps, their cost and the losses as training saw them."""
     import audiozoo
     from audiozoo.training import train
@@ -87,7 +91,9 @@ def train_variant(preset, data, *, out, minutes):
     steps = max(1, round(minutes * 60.0 / step_seconds / epochs))
     settings = preset.train.model_copy(update={"steps_per_epoch": steps})
     shutil.rmtree(out, ignore_errors=True)
-    result = train(preset.model_copy(update={"train": settings}), data, out=out, progress=False)
+    result = train(
+        preset.model_copy(update={"train": settings}), data, out=out, initial=initial, progress=False
+    )
     best = audiozoo.info(out / "preset").card.results
     return {
         "minutes": minutes,
@@ -139,7 +145,7 @@ def held_out_losses(preset, data, *, chords):
     model = audiozoo.load(preset)
     sound = {"sample_rate": model.sample_rate, "hop": model.hop}
     recordings = instrument_folder(data, **sound)
-    # Crops of 4 s, whatever the variant trained on: a crop begins without the room's echo of what came before.
+    # Crops of 4 s, whatever the variant trained on: a crop begins without the room's echo of its past.
     crops = FeatureCrops(recordings, **sound, clip_seconds=4.0)
     losses = {}
     for index, recording in enumerate(recordings):
