@@ -31,8 +31,9 @@ def main(
 ):
     """Loss on what is held out, for every variant in a table, each trained for the same processor time.
 
-    A variant is named and holds what it changes: ``config`` and ``train`` as in a preset, ``data`` (another
-    folder to train on), ``minutes``, ``initial`` (an earlier variant whose weights it begins with).
+    The table holds ``common``, what all of them change in the preset, and ``variants`` by name with what
+    each changes further: ``config`` and ``train`` as in a preset, ``data`` (another folder to train on),
+    ``minutes``, ``initial`` (an earlier variant whose weights it begins with).
 
     The number of steps follows from the cost of one, measured first; the learning rate falls to a
     twentieth within them. Variants that are done are kept, so the command can be broken off and given again.
@@ -42,10 +43,13 @@ def main(
 
     base = audiozoo.info(preset)
     table = table or pathlib.Path(__file__).parent / "variants" / f"{base.name}.yaml"
-    for name, delta in yaml.safe_load(table.read_text()).items():
+    content = yaml.safe_load(table.read_text())
+    base = changed(base, content["common"])
+    for name, delta in content["variants"].items():
         done = finished(base.name)
         if done.get(name, {}).get("delta") == delta:
             continue
+        print(f"{name}: {delta}", flush=True)
         began = time.monotonic()
         found = train_variant(
             changed(base, delta),
@@ -67,12 +71,10 @@ def finished(preset_name):
 
 
 def changed(preset, delta):
-    """The preset with a variant's entries in ``config`` and ``train``, its schedule fitted to the run."""
+    """The preset with a variant's entries in ``config`` and ``train``."""
     from audiozoo import registry
 
-    train = preset.train.model_dump() | {"epochs": EPOCHS} | delta.get("train", {})
-    if "decay_per_epoch" not in delta.get("train", {}):
-        train["decay_per_epoch"] = LAST_RATE ** (1 / max(1, train["epochs"] - 1))
+    train = preset.train.model_dump() | delta.get("train", {})
     return preset.model_copy(
         update={
             "config": preset.config | delta.get("config", {}),
@@ -87,9 +89,13 @@ def train_variant(preset, data, *, out, minutes, initial=None):
     from audiozoo.training import train
 
     step_seconds = seconds_per_step(preset, data)
-    epochs = preset.train.epochs
-    steps = max(1, round(minutes * 60.0 / step_seconds / epochs))
-    settings = preset.train.model_copy(update={"steps_per_epoch": steps})
+    steps = max(1, round(minutes * 60.0 / step_seconds / EPOCHS))
+    schedule = {
+        "steps_per_epoch": steps,
+        "epochs": EPOCHS,
+        "decay_per_epoch": LAST_RATE ** (1 / (EPOCHS - 1)),
+    }
+    settings = preset.train.model_copy(update=schedule)
     shutil.rmtree(out, ignore_errors=True)
     result = train(
         preset.model_copy(update={"train": settings}), data, out=out, initial=initial, progress=False
@@ -97,7 +103,7 @@ def train_variant(preset, data, *, out, minutes, initial=None):
     best = audiozoo.info(out / "preset").card.results
     return {
         "minutes": minutes,
-        "steps": steps * epochs,
+        "steps": steps * EPOCHS,
         "step_milliseconds": 1000.0 * step_seconds,
         "train_loss": result["loss"],
         "best_validation_loss": best.get("val_loss"),
