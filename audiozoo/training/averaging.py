@@ -16,13 +16,25 @@ def averaged_weights(model):
     Args:
         model: compiled; while it is being fitted, only between epochs.
     """
-    own = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    own = copies(model.trainable_variables)
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    # On JAX the model now has the optimizer's own arrays, and whoever donates them deletes both.
+    assign(model.trainable_variables, copies(model.trainable_variables))
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, own, strict=True):
-            variable.assign(value)
+        assign(model.trainable_variables, own)
+
+
+def copies(variables):
+    """Values of variables as arrays that share no memory with them."""
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def assign(variables, values):
+    """Give each variable its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 class AveragedValidation(keras.callbacks.Callback):
