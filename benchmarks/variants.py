@@ -33,7 +33,7 @@ def main(
 
     The table holds ``common``, what all of them change in the preset, and ``variants`` by name with what
     each changes further: ``config`` and ``train`` as in a preset, ``data`` (another folder to train on),
-    ``minutes``, ``initial`` (an earlier variant whose weights it begins with).
+    ``minutes``, ``initial`` (a preset whose weights it begins with).
 
     The number of steps follows from the cost of one, measured first; the learning rate falls to a
     twentieth within them. Variants that are done are kept, so the command can be broken off and given again.
@@ -56,7 +56,7 @@ def main(
             delta.get("data", data),
             out=out / name,
             minutes=delta.get("minutes", minutes),
-            initial=out / delta["initial"] / "preset" if "initial" in delta else None,
+            initial=delta.get("initial", content.get("initial")),
         )
         found |= held_out_losses(out / name / "preset", data, chords=chords)
         found |= {"delta": delta, "wall_seconds": round(time.monotonic() - began)}
