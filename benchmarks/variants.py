@@ -58,7 +58,7 @@ def main(
             minutes=delta.get("minutes", minutes),
             initial=delta.get("initial", content.get("initial")),
         )
-        found |= held_out_losses(out / name / "preset", data, chords=chords)
+        found |= held_out_losses(last_weights(out / name), data, chords=chords)
         found |= {"delta": delta, "wall_seconds": round(time.monotonic() - began)}
         print(name, json.dumps(found), flush=True)
         results.write(f"variants_{base.name}", finished(base.name) | {name: found})
@@ -142,13 +142,26 @@ def seconds_per_step(preset, data):
     return min(seconds[1:])
 
 
-def held_out_losses(preset, data, *, chords):
-    """Loss of the best epoch on the held-out end of every recording, and its mean with and without chords."""
+def last_weights(out):
+    """The model of a run as its last epoch left it, averaged where training averages."""
     import audiozoo
+
+    model = audiozoo.load(out / "preset")
+    with np.load(out / "checkpoint.npz") as saved:
+        own = [saved[name] for name in saved.files if name != "progress"][: len(model.variables)]
+        average = [saved[name] for name in saved.files if "average" in name]
+    for variable, value in zip(model.variables, own, strict=True):
+        variable.assign(value)
+    for variable, value in zip(model.trainable_variables, average, strict=bool(average)):
+        variable.assign(value)
+    return model
+
+
+def held_out_losses(model, data, *, chords):
+    """Loss on the held-out end of every recording, and its mean with and without chords."""
     from audiozoo.data.datasets import instrument_folder
     from audiozoo.data.pipelines import FeatureCrops
 
-    model = audiozoo.load(preset)
     sound = {"sample_rate": model.sample_rate, "hop": model.hop}
     recordings = instrument_folder(data, **sound)
     # Crops of 4 s, whatever the variant trained on: a crop begins without the room's echo of its past.
