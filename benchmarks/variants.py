@@ -27,6 +27,9 @@ def main(
     ] = None,
     out: Annotated[pathlib.Path, typer.Option(help="Folder for the runs.")] = pathlib.Path("runs/variants"),
     minutes: Annotated[float, typer.Option(help="Processor time for the steps of each variant.")] = 5.0,
+    steps: Annotated[
+        int, typer.Option(help="Instead of minutes: for variants whose steps cost the same.")
+    ] = 0,
     chords: Annotated[str, typer.Option(help="Shell pattern of recordings with chords.")] = "",
 ):
     """Loss on what is held out, for every variant in a table, each trained for the same processor time.
@@ -56,6 +59,7 @@ def main(
             delta.get("data", data),
             out=out / name,
             minutes=delta.get("minutes", minutes),
+            steps=steps,
             initial=delta.get("initial", content.get("initial")),
         )
         found |= held_out_losses(last_weights(out / name), data, chords=chords)
@@ -83,15 +87,15 @@ def changed(preset, delta):
     )
 
 
-def train_variant(preset, data, *, out, minutes, initial=None):
+def train_variant(preset, data, *, out, minutes, steps, initial=None):
     """Train for that time: steps, their cost and the losses as training saw them."""
     import audiozoo
     from audiozoo.training import train
 
     step_seconds = seconds_per_step(preset, data)
-    steps = max(1, round(minutes * 60.0 / step_seconds / EPOCHS))
+    steps_per_epoch = max(1, round((steps or minutes * 60.0 / step_seconds) / EPOCHS))
     schedule = {
-        "steps_per_epoch": steps,
+        "steps_per_epoch": steps_per_epoch,
         "epochs": EPOCHS,
         "decay_per_epoch": LAST_RATE ** (1 / (EPOCHS - 1)),
     }
@@ -102,8 +106,7 @@ def train_variant(preset, data, *, out, minutes, initial=None):
     )
     best = audiozoo.info(out / "preset").card.results
     return {
-        "minutes": minutes,
-        "steps": steps * EPOCHS,
+        "steps": steps_per_epoch * EPOCHS,
         "step_milliseconds": 1000.0 * step_seconds,
         "train_loss": result["loss"],
         "best_validation_loss": best.get("val_loss"),
