@@ -117,6 +117,7 @@ class Train(_Section):
         steps_per_epoch: batches.
         epochs: in all.
         validation_seconds: end of every file that is kept out of training.
+        validation_files: shell pattern of the files by whose end the best epoch is chosen.
         seed: of crops and initial weights.
     """
 
@@ -133,6 +134,7 @@ class Train(_Section):
     steps_per_epoch: PositiveInteger = 100
     epochs: PositiveInteger = 100
     validation_seconds: Annotated[Number, Field(ge=0)] = 20.0
+    validation_files: str = "*"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 

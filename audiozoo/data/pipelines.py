@@ -5,6 +5,7 @@ exactly the batches it would have seen. The same crops feed tf.data and, where T
 installed or not the backend, any loop over numpy arrays.
 """
 
+import fnmatch
 import itertools
 import math
 
@@ -30,13 +31,15 @@ class FeatureCrops:
         clip_seconds: length of a crop; a whole number of frames.
         batch_size: crops in a batch.
         validation_seconds: held out at the end of every recording.
+        validation_files: shell pattern of the recordings whose held-out part is used. Where pitch is
+            uncertain, as in chords, a loss says more about the tracker than about the decoder.
         gain_db: training crops are made louder or softer by up to this much, at random.
         transpose_semitones: training crops are transposed by up to this much, at random, by playing
             them faster or slower: 12 semitones up takes twice as much of the recording.
         seed: of the random crops.
 
     Raises:
-        DataError: no recording is long enough for one crop.
+        DataError: no recording is long enough for one crop, or is named by ``validation_files``.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class FeatureCrops:
         clip_seconds=4.0,
         batch_size=16,
         validation_seconds=20.0,
+        validation_files="*",
         gain_db=0.0,
         transpose_semitones=0.0,
         loudness_noise_db=0.0,
@@ -62,6 +66,12 @@ class FeatureCrops:
             len(r.audio) // hop - round(min(validation_seconds * frame_rate, 0.2 * len(r.audio) / hop))
             for r in recordings
         ]
+        self.validated = [fnmatch.fnmatch(recording.name, validation_files) for recording in recordings]
+        if not any(self.validated):
+            raise DataError(
+                f"validation_files must match a recording; {validation_files!r} matches none of "
+                f"{', '.join(recording.name for recording in recordings)}. Use '*' for all."
+            )
         longest = self._source_frames(2.0 ** (transpose_semitones / 12.0))
         self.starts = np.array([max(0, split - longest + 1) for split in self.split_frame])
         if not self.starts.sum():
@@ -97,12 +107,11 @@ class FeatureCrops:
 
     def validation_places(self):
         """``(recording, first frame)`` of consecutive crops through the held-out parts, in order."""
+        ends = [len(recording.audio) // self.hop - self.clip_frames for recording in self.recordings]
         return [
             (index, start)
-            for index, (split, recording) in enumerate(zip(self.split_frame, self.recordings, strict=True))
-            for start in range(
-                split, len(recording.audio) // self.hop - self.clip_frames + 1, self.clip_frames
-            )
+            for index in np.flatnonzero(self.validated)
+            for start in range(self.split_frame[index], ends[index] + 1, self.clip_frames)
         ]
 
     def training_loudness_db(self):

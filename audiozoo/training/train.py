@@ -86,6 +86,7 @@ def train(
         clip_seconds=settings.clip_seconds,
         batch_size=settings.batch_size,
         validation_seconds=settings.validation_seconds,
+        validation_files=settings.validation_files,
         gain_db=settings.gain_db,
         transpose_semitones=settings.transpose_semitones,
         loudness_noise_db=settings.loudness_noise_db,
