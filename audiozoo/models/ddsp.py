@@ -86,7 +86,7 @@ class ControlNetwork(layers.Layer):
             pitch_part = read_table(tables[0], table_position(pitch, self.pitch_range, tables[0]))
             loudness_part = read_table(tables[1], table_position(loudness, self.loudness_range, tables[1]))
         both = pitch_part + loudness_part
-        gates, joint = both[..., : -self.num_units], both[..., -self.num_units :]
+        gates, joint = ops.split(both, [both.shape[-1] - self.num_units], axis=-1)
         memory, state = self.recurrence.recur(gates + self.recurrence.input_bias, state)
         joint = joint + ops.matmul(memory, self._joint_kernel()[2 * self.num_units :])
         hidden = self.joint_perceptron.after_first_product(joint)
