@@ -315,6 +315,30 @@ def test_a_damaged_checkpoint_is_refused_not_overwritten(whole, data, preset, tm
     assert (run / "checkpoint.npz").read_bytes() == half
 
 
+def test_a_run_may_begin_with_the_weights_of_another_preset(smoke, data, tmp_path, unheard):
+    """After one step of Adam at a rate of 1e-6 every weight is where the other run left it."""
+    start = audiozoo.load(smoke[0] / "preset")
+    recipe = tiny(learning_rate=1e-6)
+    result = train(
+        recipe, data, out=tmp_path / "run", initial=smoke[0] / "preset", smoke=True, progress=False
+    )
+    ended = audiozoo.load(result["preset_folder"])
+    for ours, theirs in zip(ended.get_weights(), start.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=3e-6)  # half precision, and the step
+    assert ended.preset.card.summary.endswith("beginning with the weights of tiny.")
+    with pytest.raises(TrainingError, match=r"another initial \(was [0-9a-f]{64}, is None\)"):
+        train(recipe, data, out=tmp_path / "run", smoke=True, progress=False)
+
+
+def test_the_weights_of_another_architecture_are_refused_before_anything_is_claimed(smoke, data, tmp_path):
+    wider = tiny(config=CONFIG | {"num_units": 24})
+    with pytest.raises(
+        TrainingError, match=r"another config.num_units \(was 16, is 24\). Choose another preset to begin"
+    ):
+        train(wider, data, out=tmp_path / "run", initial=smoke[0] / "preset", progress=False)
+    assert not list((tmp_path / "run").iterdir())
+
+
 def test_a_preset_without_a_train_section_is_refused(data, tmp_path):
     recipe = tiny().model_copy(update={"train": None})
     with pytest.raises(
