@@ -1,12 +1,14 @@
-"""``python -m benchmarks quality|throughput|package|report``: see ``--help`` of each."""
+"""``python -m benchmarks quality|throughput|baseline|package|report``: see ``--help`` of each."""
 
 import typer
 
 from benchmarks import package, quality, report, throughput
+from benchmarks.baselines import train_pytorch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.command("quality")(quality.main)
 app.command("throughput")(throughput.main)
+app.command("baseline")(train_pytorch.main)
 app.command("package")(package.main)
 app.command("report")(report.main)
 
