@@ -1,8 +1,8 @@
 """Oscillators: a bank of harmonics on one fundamental, and a plucked FM tone.
 
 The bank never builds a ``(batch, samples, harmonics)`` tensor of sines and never sums phase at
-sample rate. Phase is carried exactly from frame to frame, and the harmonics of one sample are
-summed by Clenshaw's recurrence from a single sine and cosine.
+sample rate. Phase is carried exactly from frame to frame, as a whole number; the harmonics of one
+sample are summed by a recurrence from a single sine and cosine, and so is the gradient.
 """
 
 import math
@@ -12,11 +12,17 @@ from keras import ops
 
 from audiozoo.dsp.envelopes import check_envelope, frame_ramp, next_frame
 
+TILE_SAMPLES = 65536  # computed at once: a tile's few arrays stay in a core's cache, and memory is bounded
+HARMONICS_AT_ONCE = 20  # of the gradient: between them XLA is kept from computing everything anew
+STEP_BITS = 30  # of a cycle of phase, so that a sum of two fits in int32
 
-def harmonic_bank(f0_hz, amplitudes, *, sample_rate, hop, envelope="linear", initial_phase=0.0):
+
+def harmonic_bank(f0_hz, amplitudes, *, sample_rate, hop, envelope="linear", phase=None):
     """Sum of harmonics ``k * f0_hz``, k = 1..K, each with its own amplitude envelope.
 
     Harmonics at or above the Nyquist frequency are silent, and so is an unvoiced frame (0 Hz).
+    Differentiable with respect to ``amplitudes``, and to ``f0_hz`` where that is asked for; where it
+    is not, its gradient is not computed.
 
     Args:
         f0_hz: ``(batch, frames, 1)``, Hz; 0 where unvoiced.
@@ -25,7 +31,8 @@ def harmonic_bank(f0_hz, amplitudes, *, sample_rate, hop, envelope="linear", ini
         hop: samples per frame.
         envelope: ``"linear"``: amplitudes and frequency move straight from frame to frame;
             ``"nearest"``: both are held for ``hop`` samples.
-        initial_phase: cycles at the first sample, a number or ``(batch, 1, 1)``.
+        phase: ``(batch, frames, 1)``, cycles at the first sample of each frame, for a sound that
+            goes on from an earlier one; by default ``frame_phase``, which begins at 0.
 
     Returns:
         ``(batch, frames * hop)`` audio.
@@ -37,42 +44,140 @@ def harmonic_bank(f0_hz, amplitudes, *, sample_rate, hop, envelope="linear", ini
     f0_hz, amplitudes = ops.convert_to_tensor(f0_hz, "float32"), ops.convert_to_tensor(amplitudes, "float32")
     frames, num_harmonics = amplitudes.shape[1], amplitudes.shape[2]
     start_hz, end_hz = glide(f0_hz, envelope)
-    phase = frame_phase(start_hz, end_hz, sample_rate=sample_rate, hop=hop, initial_phase=initial_phase)
+    if phase is None:
+        phase = frame_phase(start_hz, end_hz, sample_rate=sample_rate, hop=hop)
+    phase = ops.convert_to_tensor(phase, "float32")
     ramp = frame_ramp(hop)
     # With w = n / hop in 0..1: the integral of f0 + (f1 - f0) w from the frame's first sample.
     sweep = (start_hz + 0.5 * (end_hz - start_hz) * ramp) * ramp * (hop / sample_rate)
     cycles = phase + sweep
-    angle = (2.0 * math.pi) * (cycles - ops.round(cycles))
+    angle = (2.0 * math.pi) * (cycles - ops.stop_gradient(ops.round(cycles)))
 
     audible = nyquist_mask(bank_ceiling(f0_hz, envelope), num_harmonics, sample_rate=sample_rate)
     start = amplitudes * audible
-    if envelope == "linear":
-        change = next_frame(start) - start
-        levels = [start[..., k : k + 1] + change[..., k : k + 1] * ramp for k in range(num_harmonics)]
-    else:
-        levels = [start[..., k : k + 1] for k in range(num_harmonics)]
-    return ops.reshape(sine_series(levels, angle), (-1, frames * hop))
+    coefficients = (start, next_frame(start) - start) if envelope == "linear" else (start,)
+    return ops.reshape(sine_series(coefficients, angle), (-1, frames * hop))
 
 
 def sine_series(coefficients, angle):
-    """``sum_k coefficients[k - 1] * sin(k * angle)`` by Clenshaw's recurrence.
+    """``sum_k c_k sin(k * angle)``, k = 1..K, with coefficients that may move inside a frame.
 
-    From ``sin((k+1)a) = 2 cos(a) sin(ka) - sin((k-1)a)`` follows, going down from the highest
-    harmonic, ``b_k = c_k + 2 cos(a) b_{k+1} - b_{k+2}`` and the sum is ``sin(a) b_1``
-    (Clenshaw, 1955): two multiply-adds per harmonic, and no table of sines.
+    Forward, Clenshaw's recurrence (1955). From ``sin((k+1)a) = 2 cos(a) sin(ka) - sin((k-1)a)``
+    follows, going down from the highest harmonic, ``b_k = c_k + 2 cos(a) b_{k+1} - b_{k+2}``, and the
+    sum is ``sin(a) b_1``: two multiply-adds per harmonic and sample, and no table of sines.
+
+    Backward, the same rule going up. With the gradient g of each sample,
+    ``u_k = g sin(ka)`` obeys ``u_{k+1} = 2 cos(a) u_k - u_{k-1}``, and the gradient of a frame's c_k
+    is the sum of u_k over the frame, weighted by the ramp for the part of c_k that moves with it: a
+    product with a matrix of two columns. Nothing of the forward pass need be kept.
+    The gradient of the angle is ``g sum_k k c_k cos(ka)``, Clenshaw's rule again.
 
     Args:
-        coefficients: list of K tensors that broadcast to the shape of ``angle``.
-        angle: radians, best within -pi..pi.
+        coefficients: one or two tensors ``(batch, frames, K)``: c_k at the frame's first sample, and
+            its change until the next frame's.
+        angle: ``(batch, frames, hop)``, radians, best within -pi..pi.
 
     Returns:
         Tensor of the shape of ``angle``.
     """
+    # PyTorch computes whatever gradient a function offers, wanted or not, but says which is wanted;
+    # compilers see by themselves that a result is not used.
+    angle_wanted = getattr(angle, "requires_grad", True)
+
+    @ops.custom_gradient
+    def series(*arguments):
+        *coefficients, angle = arguments
+
+        def gradient(*unused, upstream=None):  # PyTorch passes it by name, and the inputs by place
+            upstream = unused[0] if upstream is None else upstream
+            to_angle = by_tiles(angle_gradient, upstream, angle, *coefficients) if angle_wanted else None
+            to_coefficients = by_tiles(coefficient_gradient, upstream, angle, *coefficients)
+            return *to_coefficients, ops.zeros_like(angle) if to_angle is None else to_angle
+
+        return by_tiles(clenshaw, angle, *coefficients), gradient
+
+    return series(*coefficients, angle)
+
+
+def clenshaw(angle, *coefficients):
+    """``sum_k c_k sin(k * angle)`` of one tile; arguments as in ``sine_series``, without a batch."""
+    sine, _ = clenshaw_pair(angle, coefficients)
+    return ops.sin(angle) * sine
+
+
+def angle_gradient(upstream, angle, *coefficients):
+    """Gradient of ``clenshaw`` with respect to the angle: ``g sum_k k c_k cos(k * angle)``."""
+    k = ops.arange(1, coefficients[0].shape[-1] + 1, dtype="float32")
+    last, before_last = clenshaw_pair(angle, [k * c for c in coefficients])
+    return upstream * (ops.cos(angle) * last - before_last)
+
+
+def clenshaw_pair(angle, coefficients):
+    """``(b_1, b_2)`` of Clenshaw's recurrence."""
+    start, *change = coefficients
+    ramp = frame_ramp(angle.shape[-1])
     double_cosine = 2.0 * ops.cos(angle)
     last, before_last = ops.zeros_like(angle), ops.zeros_like(angle)
-    for coefficient in reversed(coefficients):
+    for k in reversed(range(start.shape[-1])):
+        coefficient = start[:, k : k + 1]
+        if change:
+            coefficient = coefficient + change[0][:, k : k + 1] * ramp
         last, before_last = coefficient + double_cosine * last - before_last, last
-    return ops.sin(angle) * last
+    return last, before_last
+
+
+def coefficient_gradient(upstream, angle, *coefficients):
+    """Gradient of ``clenshaw`` with respect to each of the coefficients, as a tuple."""
+    frames, hop = angle.shape
+    moments, num_harmonics = len(coefficients), coefficients[0].shape[-1]
+    weights = ops.stack([ops.ones(hop), frame_ramp(hop)][:moments], axis=-1)
+    double_cosine = 2.0 * ops.cos(angle)
+    at_once = min(HARMONICS_AT_ONCE, num_harmonics)
+    rounds = -(-num_harmonics // at_once)
+
+    def next_harmonics(number, state):
+        term, before, sums = state
+        found = []
+        for _ in range(at_once):
+            found.append(ops.matmul(term, weights))
+            term, before = double_cosine * term - before, term
+        found = ops.reshape(ops.stack(found, axis=1), (1, frames, at_once, moments))
+        return term, before, ops.slice_update(sums, (number, 0, 0, 0), found)
+
+    first = upstream * ops.sin(angle)
+    sums = ops.zeros((rounds, frames, at_once, moments))
+    *_, sums = ops.fori_loop(0, rounds, next_harmonics, (first, ops.zeros_like(first), sums))
+    sums = ops.reshape(ops.transpose(sums, (1, 0, 2, 3)), (frames, -1, moments))
+    return tuple(sums[:, :num_harmonics, moment] for moment in range(moments))
+
+
+def by_tiles(function, *arrays):
+    """``function`` of arrays ``(batch, frames, channels)``, a tile of frames at a time.
+
+    A tile is one item's stretch of frames. The loop is also a wall that compilers do not move work
+    across: without it XLA computes a frame's amplitudes anew for each of its samples.
+
+    Args:
+        function: arrays ``(tile, channels)`` to one, or a tuple, of the same.
+        arrays: the first one's channels are samples.
+
+    Returns:
+        What ``function`` gives, ``(batch, frames, channels)``.
+    """
+    frames, samples = arrays[0].shape[1], arrays[0].shape[1] * arrays[0].shape[2]
+    tiles = -(-samples // TILE_SAMPLES)
+    tile = -(-frames // tiles)
+    missing = ((0, 0), (0, tiles * tile - frames), (0, 0))
+
+    def cut(array):
+        padded = ops.pad(array, missing) if tiles * tile > frames else array
+        return ops.reshape(padded, (-1, tile, array.shape[2]))
+
+    def join(array):
+        return ops.reshape(array, (-1, tiles * tile, array.shape[2]))[:, :frames]
+
+    results = ops.map(lambda parts: function(*parts), tuple(cut(array) for array in arrays))
+    return tuple(map(join, results)) if isinstance(results, (tuple, list)) else join(results)
 
 
 def glide(f0_hz, envelope):
@@ -88,55 +193,88 @@ def glide(f0_hz, envelope):
     return ops.where(f0_hz > 0, f0_hz, following), ops.where(following > 0, following, f0_hz)
 
 
-def frame_phase(start_hz, end_hz, *, sample_rate, hop, initial_phase=0.0):
-    """Phase at the first sample of each frame, in cycles, without drift.
+def frame_phase(start_hz, end_hz, *, sample_rate, hop):
+    """Phase at the first sample of each frame, in cycles, without drift, beginning at 0.
 
-    A frame advances the phase by ``(start + end) / 2 * hop / sample_rate`` cycles. Summed in
-    float32 that is lost within minutes. So the frequency is split into whole Hz and a rest: the
-    whole part advances by an integer number of half-sample steps, ``hop * hz`` modulo
-    ``2 * sample_rate``, which float32 sums exactly; the rest stays below one cycle per second
-    and its rounding with it. Both running sums are reduced at every step. Measured against
-    float64 over 10 minutes the error is below 2e-5 cycles. The split is differentiable: all of
-    the gradient with respect to frequency goes through the rest.
+    The value is that of ``phase_steps``, the gradient that of a plain sum.
 
     Args:
         start_hz: ``(batch, frames, 1)``, frequency at the frame's first sample.
         end_hz: the same at its end; frequency is linear between them.
         sample_rate: Hz, a whole number.
         hop: samples per frame.
-        initial_phase: cycles, a number or ``(batch, 1, 1)``.
 
     Returns:
         ``(batch, frames, 1)`` in 0..1.
     """
     start_hz, end_hz = ops.convert_to_tensor(start_hz, "float32"), ops.convert_to_tensor(end_hz, "float32")
+    steps = phase_steps(start_hz, end_hz, sample_rate=sample_rate, hop=hop)
+    exact = cycles_of_steps(steps[:, :-1], sample_rate=sample_rate, hop=hop)
+    advance = (start_hz + end_hz) * (0.5 * hop / sample_rate)
+    smooth = ops.cumsum(advance, axis=1) - advance
+    return ops.stop_gradient(exact) + (smooth - ops.stop_gradient(smooth))
+
+
+def phase_steps(start_hz, end_hz, *, sample_rate, hop, initial_steps=0):
+    """Phase at the first sample of each frame and after the last one, exactly, in whole steps.
+
+    A frame advances the phase by ``(start + end) / 2 * hop / sample_rate`` cycles. Summed in
+    float32 that is lost within minutes. So a cycle is cut into ``d * 2^b`` steps, where
+    ``hop / (2 * sample_rate) = n / d`` in lowest terms: then x Hz advance by ``x * n * 2^b`` steps,
+    a whole number for every float32 frequency that is a multiple of ``2^-b`` Hz (b is 22 at 16 kHz and
+    a hop of 160; float32 itself resolves 2^-15 Hz at 440 Hz). Whole numbers are summed without error,
+    in any order, in one go or block by block.
+
+    Args:
+        start_hz, end_hz, sample_rate, hop: as in ``frame_phase``.
+        initial_steps: int32 ``(batch, 1, 1)``, or 0: where an earlier call ended; less than a cycle, of
+            either sign.
+
+    Returns:
+        int32 ``(batch, frames + 1, 1)``, each below ``steps_per_cycle``.
+    """
+    numerator, denominator, bits = phase_grid(sample_rate, hop)
+    start_hz, end_hz = ops.convert_to_tensor(start_hz, "float32"), ops.convert_to_tensor(end_hz, "float32")
     whole = ops.floor(start_hz) + ops.floor(end_hz)
     rest = (start_hz - ops.floor(start_hz)) + (end_hz - ops.floor(end_hz))
-    steps = running_sum_modulo(ops.mod(ops.stop_gradient(whole) * hop, 2.0 * sample_rate), 2.0 * sample_rate)
-    cycles = running_sum_modulo(rest * (0.5 * hop / sample_rate), 1.0)
-    at_end = steps / (2.0 * sample_rate) + cycles
-    at_start = ops.pad(at_end[:, :-1], ((0, 0), (1, 0), (0, 0)))
-    return ops.mod(at_start + ops.cast(initial_phase, at_start.dtype), 1.0)
+    advance = ops.mod(ops.cast(whole, "int32") * numerator, denominator) * 2**bits
+    advance = advance + ops.cast(ops.round(rest * 2.0**bits), "int32") * numerator
+    cycle = denominator * 2**bits
+    initial = ops.zeros_like(advance[:, :1]) + initial_steps
+    increments = ops.mod(ops.concatenate([initial, advance], axis=1), cycle)
+    return running_sum_modulo(increments, cycle)
+
+
+def cycles_of_steps(steps, *, sample_rate, hop):
+    """Steps of ``phase_steps`` as float32 cycles in 0..1."""
+    _, denominator, bits = phase_grid(sample_rate, hop)
+    return ops.cast(steps, "float32") * (1.0 / (denominator * 2**bits))
+
+
+def phase_grid(sample_rate, hop):
+    """``(n, d, b)`` of ``phase_steps``: the finest grid whose numbers fit in int32."""
+    shared = math.gcd(hop, 2 * sample_rate)
+    numerator, denominator = hop // shared, 2 * sample_rate // shared
+    return numerator, denominator, STEP_BITS - max(denominator, 2 * numerator).bit_length()
 
 
 def running_sum_modulo(increments, modulus):
-    """Inclusive running sum along axis 1, reduced modulo ``modulus`` at every step.
+    """Inclusive running sum along axis 1 of whole numbers, reduced modulo ``modulus`` at every step.
 
-    Doubling: after step i each element holds the sum of the last ``2^i`` increments. Sums of
-    whole numbers are exact while ``2 * modulus`` is below 2^24.
+    Doubling: after step i each element holds the sum of the last ``2^i`` increments.
 
     Args:
-        increments: ``(batch, frames, channels)``, within 0..modulus.
-        modulus: positive number.
+        increments: int32 ``(batch, frames, channels)``, each from 0 to below ``modulus``.
+        modulus: at most 2^30.
 
     Returns:
-        Tensor of the same shape, within 0..modulus.
+        Tensor of the same shape, each from 0 to below ``modulus``.
     """
     frames = increments.shape[1]
     total, reach = increments, 1
     while reach < frames:
-        earlier = ops.pad(total[:, :-reach], ((0, 0), (reach, 0), (0, 0)))
-        total, reach = ops.mod(total + earlier, modulus), 2 * reach
+        total = total + ops.pad(total[:, :-reach], ((0, 0), (reach, 0), (0, 0)))
+        total, reach = ops.where(total >= modulus, total - modulus, total), 2 * reach
     return total
 
 

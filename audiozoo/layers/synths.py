@@ -71,15 +71,15 @@ class HarmonicSynth(Synth):
             "harmonic_distribution": distribution / ops.maximum(total, 1e-7),
         }
 
-    def get_signal(self, f0_hz, amplitude, harmonic_distribution, initial_phase=0.0):
-        """Audio ``(batch, frames * hop)``; ``initial_phase`` in cycles."""
+    def get_signal(self, f0_hz, amplitude, harmonic_distribution, phase=None):
+        """Audio ``(batch, frames * hop)``; ``phase`` as in ``harmonic_bank``."""
         return harmonic_bank(
             f0_hz,
             amplitude * harmonic_distribution,
             sample_rate=self.sample_rate,
             hop=self.hop,
             envelope=self.envelope,
-            initial_phase=initial_phase,
+            phase=phase,
         )
 
     def get_config(self):

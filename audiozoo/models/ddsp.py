@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from audiozoo.data.audio_io import mono_at_rate, validate_audio
 from audiozoo.data.features import block_length, extract_features, loudness_statistics
-from audiozoo.dsp.oscillators import frame_phase, glide
+from audiozoo.dsp.oscillators import cycles_of_steps, glide, phase_steps
 from audiozoo.dsp.pitch import hz_to_midi
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.errors import AudioError
@@ -301,31 +301,34 @@ class DDSPDecoder(AudioModel):
         margin = max(MARGIN_FRAMES, -(-(self.num_noise_bands - 1) // self.hop))
         audio = np.empty((batch, frames * self.hop), "float32")
         # Before the first frame the margin repeats it, so phase runs backwards from there.
-        phase = -margin * f0_hz[:, :1] * (self.hop / self.sample_rate) % 1.0
+        before = np.repeat(f0_hz[:, :1], margin, axis=1)
+        steps = -ops.convert_to_numpy(phase_steps(before, before, **self._grid))[:, -1:]
         for start in track(range(0, frames, chunk), "audio", shown=progress):
             wanted = np.arange(start - margin, start + chunk + margin)
             index = np.clip(wanted, 0, frames - 1)
             inputs = {name: value[:, index] for name, value in controls.items()}
             sounding = ((wanted >= 0) & (wanted < frames))[:, None]
             inputs["noise"] = np.repeat(noise[:, index] * sounding, batch, axis=0)
-            inputs["phase"] = phase
-            piece, phases = self.run_compiled(self._dry_chunk, inputs)
-            phase = phases[:, chunk : chunk + 1]  # where the next chunk, margin included, begins
+            inputs["steps"] = steps
+            piece, all_steps = self.run_compiled(self._dry_chunk, inputs)
+            steps = all_steps[:, chunk : chunk + 1]  # where the next chunk, margin included, begins
             stop = min(chunk, frames - start) * self.hop
             audio[:, start * self.hop : start * self.hop + stop] = piece[:, margin * self.hop :][:, :stop]
         return audio
 
     def _dry_chunk(self, inputs):
-        f0_hz, phase = inputs["f0_hz"], inputs["phase"]
+        f0_hz = inputs["f0_hz"]
+        steps = phase_steps(*glide(f0_hz, self.envelope), **self._grid, initial_steps=inputs["steps"])
+        phase = cycles_of_steps(steps[:, :-1], **self._grid)
         harmonics = self.harmonic_synth.get_signal(
-            f0_hz, inputs["amplitude"], inputs["harmonic_distribution"], initial_phase=phase
+            f0_hz, inputs["amplitude"], inputs["harmonic_distribution"], phase=phase
         )
         noise = self.noise_synth.get_signal(inputs["noise_magnitudes"], inputs["noise"])
-        start_hz, end_hz = glide(f0_hz, self.envelope)
-        phases = frame_phase(
-            start_hz, end_hz, sample_rate=self.sample_rate, hop=self.hop, initial_phase=phase
-        )
-        return harmonics + noise, phases
+        return harmonics + noise, steps
+
+    @property
+    def _grid(self):
+        return {"sample_rate": self.sample_rate, "hop": self.hop}
 
     def _in_room(self, dry, reverb):
         if reverb is None:
