@@ -1,4 +1,4 @@
-"""``python -m benchmarks quality|throughput|baseline|curves|variants|package|report``: see ``--help`` of each."""
+"""``python -m benchmarks COMMAND``; without one it lists them, and each has ``--help``."""
 
 import typer
 
