@@ -57,6 +57,12 @@ def test_a_variant_is_the_preset_with_what_is_common_and_what_is_its_own(trained
     assert small.train.learning_rate == base.train.learning_rate
 
 
+def test_a_table_with_another_basis_begins_anew(trained, tmp_path):
+    trained()
+    (tmp_path / "table.yaml").write_text(TABLE.replace("clip_seconds: 1.0", "clip_seconds: 2.0"))
+    assert [name for name, _ in trained()] == ["plain", "small", "plain", "small"]
+
+
 def test_equal_steps_may_be_asked_for(trained):
     assert {p.train.steps_per_epoch * p.train.epochs for _, p in trained(steps=36)} == {36}
 
@@ -67,6 +73,6 @@ def test_what_is_done_is_kept_and_what_is_new_is_trained(trained, tmp_path):
     seen = trained()
     assert [name for name, _ in seen] == ["plain", "small", "large"]
     record = json.loads((tmp_path / "results" / "variants_ddsp_violin.json").read_text())
-    assert {name: values["delta"] for name, values in record["values"].items()}["large"] == {
+    assert {name: values["delta"] for name, values in record["values"]["variants"].items()}["large"] == {
         "config": {"num_units": 64}
     }

@@ -203,8 +203,8 @@ def test_a_prolonged_run_ends_as_one_that_was_that_long_from_the_start(
         keras.utils.clear_session()
         train(preset, data, out=tmp_path / "run", epochs=epochs, progress=False)
     ours, theirs = contents(tmp_path / "run" / "checkpoint.npz"), contents(whole[0] / "checkpoint.npz")
-    for name, value in theirs.items():
-        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+    for name in theirs.keys() - {"progress"}:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
 
 
 def test_the_preset_is_the_average_of_the_weights(whole):
