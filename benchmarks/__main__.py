@@ -1,12 +1,13 @@
-"""``python -m benchmarks quality|throughput|package|report``: see ``--help`` of each."""
+"""``python -m benchmarks quality|throughput|variants|package|report``: see ``--help`` of each."""
 
 import typer
 
-from benchmarks import package, quality, report, throughput
+from benchmarks import package, quality, report, throughput, variants
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.command("quality")(quality.main)
 app.command("throughput")(throughput.main)
+app.command("variants")(variants.main)
 app.command("package")(package.main)
 app.command("report")(report.main)
 

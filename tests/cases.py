@@ -193,10 +193,10 @@ class LayerCase:
 
     def _check_half_precision(self):
         layer = self.make()
-        output = layer(*self.inputs())
-        assert np.all(np.isfinite(ops.convert_to_numpy(ops.cast(output, "float32"))))
-        if issubclass(self.layer_class, Synth):
-            assert keras.backend.standardize_dtype(output.dtype) == "float32"
+        for output in keras.tree.flatten(layer(*self.inputs())):
+            assert np.all(np.isfinite(ops.convert_to_numpy(ops.cast(output, "float32"))))
+            if issubclass(self.layer_class, Synth):
+                assert keras.backend.standardize_dtype(output.dtype) == "float32"
 
     def test_docstring_says_what_goes_in_and_out(self):
         assert_sections(self.layer_class)

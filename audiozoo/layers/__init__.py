@@ -1,7 +1,8 @@
 """The shared layer library; every class is serializable."""
 
 from audiozoo.layers.perceptron import Perceptron
+from audiozoo.layers.recurrent import GRU, MinGRU
 from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
 
-__all__ = ["FilteredNoiseSynth", "HarmonicSynth", "Perceptron", "Reverb", "Synth"]
+__all__ = ["GRU", "FilteredNoiseSynth", "HarmonicSynth", "MinGRU", "Perceptron", "Reverb", "Synth"]

@@ -43,8 +43,14 @@ class Perceptron(layers.Layer):
             norm.build(shape)
 
     def call(self, inputs):
-        hidden = inputs
-        for dense, norm in zip(self.dense, self.norm, strict=True):
+        kernel = ops.cast(ops.convert_to_tensor(self.dense[0].kernel), self.compute_dtype)
+        return self.after_first_product(ops.matmul(ops.cast(inputs, self.compute_dtype), kernel))
+
+    def after_first_product(self, product):
+        """All of the network but its first matrix, for a caller who has that product already."""
+        bias = ops.cast(ops.convert_to_tensor(self.dense[0].bias), product.dtype)
+        hidden = ops.leaky_relu(self.norm[0](product + bias), negative_slope=0.01)
+        for dense, norm in zip(self.dense[1:], self.norm[1:], strict=True):
             hidden = ops.leaky_relu(norm(dense(hidden)), negative_slope=0.01)
         return hidden
 

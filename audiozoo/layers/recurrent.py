@@ -45,9 +45,17 @@ class GRU(layers.GRU):
 
     def project(self, inputs):
         """What the inputs add to the three gates, all frames at once: ``(..., 3 * units)``."""
-        inputs = ops.cast(inputs, self.compute_dtype)
-        kernel, bias = self._weight(self.cell.kernel), self._weight(self.cell.bias)
-        return ops.matmul(inputs, kernel) + bias[0]
+        return ops.matmul(ops.cast(inputs, self.compute_dtype), self.input_kernel) + self.input_bias
+
+    @property
+    def input_kernel(self):
+        """``(channels, 3 * units)``."""
+        return self._weight(self.cell.kernel)
+
+    @property
+    def input_bias(self):
+        """``(3 * units,)``."""
+        return self._weight(self.cell.bias)[0]
 
     def recur(self, projected, initial_state=None):
         """Sequence and final state from ``project``'s result ``(batch, frames, 3 * units)``."""
@@ -168,7 +176,17 @@ class MinGRU(layers.Layer):
 
     def project(self, inputs):
         """Logits of gate and candidate, ``(..., 2 * units)``."""
-        return self.gates(inputs)
+        return ops.matmul(ops.cast(inputs, self.compute_dtype), self.input_kernel) + self.input_bias
+
+    @property
+    def input_kernel(self):
+        """``(channels, 2 * units)``."""
+        return ops.cast(ops.convert_to_tensor(self.gates.kernel), self.compute_dtype)
+
+    @property
+    def input_bias(self):
+        """``(2 * units,)``."""
+        return ops.cast(ops.convert_to_tensor(self.gates.bias), self.compute_dtype)
 
     def recur(self, projected, initial_state=None):
         """Sequence and final state from ``project``'s result ``(batch, frames, 2 * units)``."""

@@ -21,6 +21,7 @@ class Synth(layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**(kwargs | {"dtype": "float32"}))
+        self.built = True  # no weights; and while a layer is not built, Keras traces its model at every batch
 
     def get_controls(self, *args, **kwargs) -> dict:
         """Named physical controls ``(batch, frames, channels)`` from network outputs."""

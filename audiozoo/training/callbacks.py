@@ -12,6 +12,7 @@ from audiozoo.atomic import replacing
 from audiozoo.data.audio_io import write_audio
 from audiozoo.errors import TrainingError
 from audiozoo.plots import spectrogram_comparison
+from audiozoo.training.averaging import averaged_weights
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -82,13 +83,8 @@ class Listening(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self.board:
             self.board.scalars(epoch + 1, logs or {})
-        pairs = {}
-        if self.held_out:
-            inputs, target = self.held_out
-            controls = self.model.controls(**{name: value[:1] for name, value in inputs.items()})
-            pairs["held_out"] = (target[0], self.model.synthesize(**controls)[0])
-        for name, (audio, sample_rate) in self.monitors.items():
-            pairs[name] = (audio, self.model.transfer(audio, sample_rate))
+        with averaged_weights(self.model):
+            pairs = self.sounds()
         sample_rate = self.model.sample_rate
         for name, (source, result) in pairs.items():
             stem = self.folder / "examples" / f"epoch_{epoch + 1:04d}_{name}"
@@ -99,6 +95,17 @@ class Listening(keras.callbacks.Callback):
             )
             if self.board:
                 self.board.example(epoch + 1, name, result, sample_rate, figure)
+
+    def sounds(self):
+        """Dict name -> ``(source, what the model makes of it)``."""
+        pairs = {}
+        if self.held_out:
+            inputs, target = self.held_out
+            controls = self.model.controls(**{name: value[:1] for name, value in inputs.items()})
+            pairs["held_out"] = (target[0], self.model.synthesize(**controls)[0])
+        for name, (audio, sample_rate) in self.monitors.items():
+            pairs[name] = (audio, self.model.transfer(audio, sample_rate))
+        return pairs
 
 
 class TensorBoardWriter:

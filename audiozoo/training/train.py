@@ -16,9 +16,11 @@ from audiozoo.data.features import loudness_statistics
 from audiozoo.data.pipelines import FeatureCrops, HeldOut, training_stream
 from audiozoo.errors import InvalidPreset, TrainingError
 from audiozoo.models import AudioModel
+from audiozoo.training.averaging import AveragedValidation, averaged_weights
 from audiozoo.training.callbacks import FiniteLoss, Listening, Progress
 from audiozoo.training.checkpoint import Checkpoint
 from audiozoo.training.schedule import WarmupThenDecay
+from audiozoo.zoo import load
 
 
 def train(
@@ -29,11 +31,12 @@ def train(
     epochs=None,
     max_minutes=None,
     monitor=(),
+    initial=None,
     seed=None,
     smoke=False,
     progress=True,
 ):
-    """Train a preset's architecture from random weights, as its YAML says.
+    """Train a preset's architecture, as its YAML says.
 
     Started again with the same ``out`` the run goes on where its last whole epoch ended, killed
     or not, with the same optimizer state and the same batches as if it had not stopped.
@@ -46,6 +49,8 @@ def train(
         epochs: total number, instead of the preset's.
         max_minutes: end after the epoch in which this much time has passed.
         monitor: audio files to transfer after each epoch.
+        initial: name or path of a preset of the same configuration whose weights to begin with, such as one
+            that was trained on more recordings of the instrument; None begins with random weights.
         seed: of the initial weights and the batches, instead of the preset's.
         smoke: one step, everything else as in a real run, in the folder ``smoke`` within ``out``.
         progress: show Keras's progress bar.
@@ -57,8 +62,8 @@ def train(
     Raises:
         InvalidPreset: the preset has no ``train`` section.
         DataError: no usable recording, or none long enough.
-        TrainingError: ``epochs`` or ``seed`` is out of range, ``out`` holds a run with other settings or a
-            damaged checkpoint, or the loss is not finite.
+        TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration,
+            ``out`` holds a run with other settings or a damaged checkpoint, or the loss is not finite.
         OutputError: ``out`` cannot be written.
     """
     began = time.monotonic()
@@ -81,35 +86,48 @@ def train(
         clip_seconds=settings.clip_seconds,
         batch_size=settings.batch_size,
         validation_seconds=settings.validation_seconds,
+        validation_files=settings.validation_files,
+        gain_db=settings.gain_db,
+        transpose_semitones=settings.transpose_semitones,
+        loudness_noise_db=settings.loudness_noise_db,
         seed=settings.seed,
     )
     mean, std = loudness_statistics(crops.training_loudness_db())
     statistics = {"loudness_mean_db": round(mean, 3), "loudness_std_db": round(std, 3)}
     out = make_folder(pathlib.Path(out) / "smoke" if smoke else out)
-    claim_folder(out, preset, settings, recordings)
+    start = None if initial is None else initial_model(initial, preset)
+    claim_folder(out, preset, settings, recordings, start)
 
     keras.utils.set_random_seed(settings.seed)
     model = architecture(**(preset.config | statistics))
     model.preset = preset
+    if start is not None:
+        model.set_weights(start.get_weights())
     rate = WarmupThenDecay(
         learning_rate=settings.learning_rate,
         warmup_steps=settings.warmup_steps,
         decay_per_epoch=settings.decay_per_epoch,
         steps_per_epoch=settings.steps_per_epoch,
     )
-    model.compile(keras.optimizers.Adam(rate), loss=model.training_loss())
+    momentum = settings.average_momentum
+    optimizer = keras.optimizers.Adam(
+        rate, use_ema=momentum > 0.0, ema_momentum=momentum, weight_decay=settings.weight_decay or None
+    )
+    model.compile(optimizer, loss=model.training_loss())
     checkpoint = Checkpoint(out / "checkpoint.npz", model)
     restored = checkpoint.restore()
     done = restored.get("epoch", 0)
 
     def save_best(logs):
         card = trained_card(preset, recordings, logs)
-        model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
+        with averaged_weights(model):
+            model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
     held_out = HeldOut(crops)
     keeper = Progress(out, checkpoint, restored, save_best=save_best, max_minutes=max_minutes)
     callbacks = [
         FiniteLoss(),
+        AveragedValidation(),
         Listening(out, held_out[0] if len(held_out) else None, monitors),
         keeper,
     ]
@@ -132,6 +150,22 @@ def train(
         "seconds": round(time.monotonic() - began, 1),
         "preset_folder": str(out / "preset"),
     }
+
+
+def initial_model(initial, preset):
+    """The model whose weights a run begins with. Raises TrainingError unless it is as ``preset`` says."""
+    model = load(initial)
+    own = {"architecture": model.preset.architecture} | model.get_config()
+    wanted = {"architecture": preset.architecture} | preset.config
+    # Of the data, not of the shape; the network learns those of the new data in its first steps.
+    ignored = ("loudness_mean_db", "loudness_std_db")
+    differing = list(differences(own, {key: wanted[key] for key in wanted if key not in ignored}))
+    if differing:
+        raise TrainingError(
+            f"initial {str(initial)!r} must have the configuration of preset {preset.name!r}; it has another "
+            f"{'; '.join(differing)}. Choose another preset to begin with, or leave it out."
+        )
+    return model
 
 
 def trained_card(preset, recordings, logs):
@@ -157,7 +191,7 @@ def changed_settings(settings, changes):
         raise TrainingError(f"{problem['loc'][0]}: {problem['msg']}; got {problem['input']!r}.") from error
 
 
-def claim_folder(out, preset, settings, recordings):
+def claim_folder(out, preset, settings, recordings, start):
     """Note in the folder what it trains; refuse a folder that trains something else.
 
     The number of epochs may change between calls: a finished run can be prolonged.
@@ -167,6 +201,7 @@ def claim_folder(out, preset, settings, recordings):
         "config": preset.config,
         "train": settings.model_dump(exclude={"epochs"}),
         "recordings": [[recording.name, len(recording.audio)] for recording in recordings],
+        "initial": start.preset.weights.sha256 if start else None,
     }
     run = json.loads(json.dumps(run))  # tuples become lists, as they do on disk
     path = out / "run.json"

@@ -28,6 +28,8 @@ class TestDDSPDecoder(ModelCase):
         "pitch_scale": 100.0,
         "loudness_mean_db": -35.0,
         "loudness_std_db": 8.0,
+        "recurrence": "mingru",
+        "table_rows": 64,
     }
 
     def batch(self):
@@ -73,6 +75,61 @@ def model():
     head.kernel.assign(0.1 * head.kernel)
     head.bias.assign([2.0] + 7 * [0.0])
     return decoder
+
+
+@pytest.mark.parametrize("recurrence", ["gru", "mingru"])
+def test_a_table_says_what_the_networks_of_one_number_say(recurrence):
+    keras.utils.set_random_seed(0)
+    decoder = DDSPDecoder(**SMALL, recurrence=recurrence)
+    network = decoder.network
+    rng = np.random.default_rng(0)
+    pitch = rng.uniform(0.3, 0.8, (2, 40, 1)).astype("float32")
+    loudness = rng.uniform(-4, 4, (2, 40, 1)).astype("float32")
+    exact, exact_state = numpy_of(network(pitch, loudness))
+    read, read_state = numpy_of(network(pitch, loudness, None, network.tables(4096)))
+    np.testing.assert_allclose(read_state, exact_state, atol=1e-3)
+    for name, logits in exact.items():
+        # The leaky rectifiers have corners, where the error falls with the rows only once, not twice.
+        noise_db = 10 * np.log10(np.mean((read[name] - logits) ** 2) / np.mean(logits**2))
+        assert noise_db < -80, name
+
+
+def test_tables_cover_every_pitch_and_loudness_there_can_be():
+    decoder = DDSPDecoder(**SMALL)
+    f0_hz = np.array([0.0, 8.2, 440.0, RATE / 2], "float32")
+    pitch = numpy_of(decoder._scaled_pitch(f0_hz))
+    loudness = decoder._scaled_loudness(np.array([LOUDNESS_FLOOR_DB, 0.0, 1.0]))
+    for values, (lowest, highest) in [
+        (pitch, decoder.network.pitch_range),
+        (loudness, decoder.network.loudness_range),
+    ]:
+        assert lowest <= values.min() + 1e-6
+        assert values.max() <= highest + 1e-6
+
+
+def test_training_reads_the_table_and_everything_else_does_not(monkeypatch):
+    decoder = DDSPDecoder(**SMALL, table_rows=8)
+    asked, tables = [], decoder.network.tables
+    monkeypatch.setattr(decoder.network, "tables", lambda rows: asked.append(rows) or tables(rows))
+    batch = {"f0_hz": np.full((1, 5, 1), 440.0), "loudness_db": np.full((1, 5, 1), -30.0)}
+    decoder(batch)
+    decoder.controls(**batch)
+    assert asked == []
+    decoder(batch, training=True)
+    assert asked == [8]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"recurrence": "lstm"}, "recurrence must be one of gru, mingru; got 'lstm'"),
+        ({"table_rows": 1}, "table_rows must be 0, for no table, or at least 2; got 1"),
+        ({"table_rows": -1}, "table_rows must be a whole number of at least 0; got -1"),
+    ],
+)
+def test_an_unknown_recurrence_or_an_impossible_table_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        DDSPDecoder(**SMALL, **change)
 
 
 def test_the_published_size_has_exactly_these_parameters_in_these_places():

@@ -27,6 +27,8 @@ class Parrot:
 
     sample_rate = RATE
     stop_training = False
+    trainable_variables = ()
+    optimizer = keras.optimizers.SGD()
 
     def controls(self, f0_hz, loudness_db):
         assert f0_hz.shape == loudness_db.shape == (1, 50, 1)

@@ -28,6 +28,7 @@ SETTINGS = {
     "steps_per_epoch": 2,
     "epochs": 3,
     "validation_seconds": 0.5,
+    "average_momentum": 0.5,
 }
 
 # Ends itself as if by power failure: in the middle of an epoch, or of writing a checkpoint.
@@ -185,6 +186,34 @@ def test_a_run_killed_with_sigkill_ends_bit_for_bit_as_one_that_was_not(whole, f
     ours, theirs = (audiozoo.load(folder / "preset").get_weights() for folder in (out, run))
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_prolonged_run_ends_as_one_that_was_that_long_from_the_start(
+    whole, data, preset, tmp_path, unheard
+):
+    """Keras ends a fit by leaving the averaged weights in the model; training must not go on from them."""
+    for epochs in (2, 3):
+        keras.utils.clear_session()
+        train(preset, data, out=tmp_path / "run", epochs=epochs, progress=False)
+    ours, theirs = contents(tmp_path / "run" / "checkpoint.npz"), contents(whole[0] / "checkpoint.npz")
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+def test_the_preset_is_the_average_of_the_weights(whole):
+    """Momentum 1/2 over 6 steps, of which the checkpoint keeps the last weights and their average."""
+    run, _ = whole
+    saved = contents(run / "checkpoint.npz")
+    assert json.loads(str(saved["progress"]))["best"] == history(run)[-1]["val_loss"]  # the last is the best
+    trained = DDSPDecoder(**audiozoo.load(run / "preset").preset.config)
+    own = list(saved.values())[1 : 1 + len(trained.variables)]
+    average = [value for name, value in saved.items() if "average" in name]
+    kept = audiozoo.load(run / "preset").trainable_variables
+    own = [value for value, variable in zip(own, trained.variables, strict=True) if variable.trainable]
+    assert len(average) == len(kept) == len(own)
+    for one, other in zip(kept, average, strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(one), other, rtol=1e-3, atol=1e-6)
+    assert max(np.abs(a - b).max() for a, b in zip(average, own, strict=True)) > 1e-3
 
 
 def test_a_finished_run_is_not_trained_again(whole, data, preset):

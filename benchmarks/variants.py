@@ -1,0 +1,181 @@
+"""Which recipe learns most in equal time: small changes of one preset, trained and judged alike."""
+
+import fnmatch
+import json
+import pathlib
+import shutil
+import time
+from typing import Annotated
+
+import numpy as np
+import typer
+import yaml
+
+from benchmarks import results
+from benchmarks.quality import loss_parts
+
+EPOCHS = 12
+LAST_RATE = 0.05  # of the learning rate at the end; a run that ends at full rate measures its noise
+PROBED_STEPS = 8
+
+
+def main(
+    preset: Annotated[str, typer.Option(help="Name or path of a preset with a train section.")],
+    data: Annotated[pathlib.Path, typer.Option(help="Folder to train on; every variant is judged by it.")],
+    table: Annotated[
+        pathlib.Path | None, typer.Option(help="YAML of variants; default: variants/PRESET.yaml here.")
+    ] = None,
+    out: Annotated[pathlib.Path, typer.Option(help="Folder for the runs.")] = pathlib.Path("runs/variants"),
+    minutes: Annotated[float, typer.Option(help="Processor time for the steps of each variant.")] = 5.0,
+    steps: Annotated[
+        int, typer.Option(help="Instead of minutes: for variants whose steps cost the same.")
+    ] = 0,
+    chords: Annotated[str, typer.Option(help="Shell pattern of recordings with chords.")] = "",
+):
+    """Loss on what is held out, for every variant in a table, each trained for the same processor time.
+
+    The table holds ``common``, what all of them change in the preset, and ``variants`` by name with what
+    each changes further: ``config`` and ``train`` as in a preset, ``data`` (another folder to train on),
+    ``minutes``, ``initial`` (a preset whose weights it begins with).
+
+    The number of steps follows from the cost of one, measured first; the learning rate falls to a
+    twentieth within them. Variants that are done are kept, so the command can be broken off and given again.
+    """
+    results.one_core()
+    import audiozoo
+
+    base = audiozoo.info(preset)
+    table = table or pathlib.Path(__file__).parent / "variants" / f"{base.name}.yaml"
+    content = yaml.safe_load(table.read_text())
+    base = changed(base, content["common"])
+    for name, delta in content["variants"].items():
+        done = finished(base.name)
+        if done.get(name, {}).get("delta") == delta:
+            continue
+        print(f"{name}: {delta}", flush=True)
+        began = time.monotonic()
+        found = train_variant(
+            changed(base, delta),
+            delta.get("data", data),
+            out=out / name,
+            minutes=delta.get("minutes", minutes),
+            steps=steps,
+            initial=delta.get("initial", content.get("initial")),
+        )
+        found |= held_out_losses(last_weights(out / name), data, chords=chords)
+        found |= {"delta": delta, "wall_seconds": round(time.monotonic() - began)}
+        print(name, json.dumps(found), flush=True)
+        results.write(f"variants_{base.name}", finished(base.name) | {name: found})
+
+
+def finished(preset_name):
+    """Variants in the result file, by name."""
+    name = f"variants_{preset_name}"
+    return results.read(name)["values"] if (results.FOLDER / f"{name}.json").exists() else {}
+
+
+def changed(preset, delta):
+    """The preset with a variant's entries in ``config`` and ``train``."""
+    from audiozoo import registry
+
+    train = preset.train.model_dump() | delta.get("train", {})
+    return preset.model_copy(
+        update={
+            "config": preset.config | delta.get("config", {}),
+            "train": registry.Train.model_validate(train),
+        }
+    )
+
+
+def train_variant(preset, data, *, out, minutes, steps, initial=None):
+    """Train for that time: steps, their cost and the losses as training saw them."""
+    import audiozoo
+    from audiozoo.training import train
+
+    step_seconds = seconds_per_step(preset, data)
+    steps_per_epoch = max(1, round((steps or minutes * 60.0 / step_seconds) / EPOCHS))
+    schedule = {
+        "steps_per_epoch": steps_per_epoch,
+        "epochs": EPOCHS,
+        "decay_per_epoch": LAST_RATE ** (1 / (EPOCHS - 1)),
+    }
+    settings = preset.train.model_copy(update=schedule)
+    shutil.rmtree(out, ignore_errors=True)
+    result = train(
+        preset.model_copy(update={"train": settings}), data, out=out, initial=initial, progress=False
+    )
+    best = audiozoo.info(out / "preset").card.results
+    return {
+        "steps": steps_per_epoch * EPOCHS,
+        "step_milliseconds": 1000.0 * step_seconds,
+        "train_loss": result["loss"],
+        "best_validation_loss": best.get("val_loss"),
+        "last_validation_loss": result["val_loss"],
+    }
+
+
+def seconds_per_step(preset, data):
+    """Processor time of one step, its batch included: the least of a few, after one that compiles.
+
+    Processor time and not wall time, since another process on the core must not change the recipe.
+    """
+    import keras
+
+    from audiozoo.data.datasets import instrument_folder
+    from audiozoo.data.pipelines import FeatureCrops, training_pairs
+    from audiozoo.models import AudioModel
+
+    settings = preset.train
+    model = AudioModel.architectures[preset.architecture](**preset.config)
+    sound = {"sample_rate": model.sample_rate, "hop": model.hop}
+    crops = FeatureCrops(
+        instrument_folder(data, **sound),
+        **sound,
+        clip_seconds=settings.clip_seconds,
+        batch_size=settings.batch_size,
+        validation_seconds=settings.validation_seconds,
+    )
+    model.compile(keras.optimizers.Adam(settings.learning_rate), loss=model.training_loss())
+    seconds = []
+    for step in range(1 + PROBED_STEPS):
+        began = time.process_time()
+        model.train_on_batch(*training_pairs(crops.batch(step)))
+        seconds.append(time.process_time() - began)
+    keras.backend.clear_session()
+    return min(seconds[1:])
+
+
+def last_weights(out):
+    """The model of a run as its last epoch left it, averaged where training averages."""
+    import audiozoo
+
+    model = audiozoo.load(out / "preset")
+    with np.load(out / "checkpoint.npz") as saved:
+        own = [saved[name] for name in saved.files if name != "progress"][: len(model.variables)]
+        average = [saved[name] for name in saved.files if "average" in name]
+    for variable, value in zip(model.variables, own, strict=True):
+        variable.assign(value)
+    for variable, value in zip(model.trainable_variables, average, strict=bool(average)):
+        variable.assign(value)
+    return model
+
+
+def held_out_losses(model, data, *, chords):
+    """Loss on the held-out end of every recording, and its mean with and without chords."""
+    from audiozoo.data.datasets import instrument_folder
+    from audiozoo.data.pipelines import FeatureCrops
+
+    sound = {"sample_rate": model.sample_rate, "hop": model.hop}
+    recordings = instrument_folder(data, **sound)
+    # Crops of 4 s, whatever the variant trained on: a crop begins without the room's echo of its past.
+    crops = FeatureCrops(recordings, **sound, clip_seconds=4.0)
+    losses = {}
+    for index, recording in enumerate(recordings):
+        places = [place for place in crops.validation_places() if place[0] == index]
+        losses[recording.name] = loss_parts(model, crops.collate(*zip(*places, strict=True)))["mss"]
+    plain = [loss for name, loss in losses.items() if not fnmatch.fnmatch(name, chords)]
+    return {
+        "held_out": float(np.mean(list(losses.values()))),
+        "held_out_without_chords": float(np.mean(plain)),
+        "held_out_files": losses,
+    }
