@@ -43,7 +43,7 @@ class DDSPStream:
         state: what ``stream_step`` needs of the past.
     """
 
-    def __init__(self, model, *, block_size=None, reverb="learned", seed=0, semitones=0.0, loudness_db=0.0):
+    def __init__(self, model, *, block_size, reverb, seed, semitones, loudness_db, table_rows):
         block_size = model.hop if block_size is None else block_size
         check_whole("block_size", block_size, 1)
         if block_size % model.hop:
@@ -56,9 +56,13 @@ class DDSPStream:
         self.model, self.block_size, self.seed = model, block_size, seed
         self.semitones, self.loudness_db = semitones, loudness_db
         self._frames = block_size // model.hop
-        self._room = None
+        self._fixed = {}  # inputs of every block
         if reverb is not None:
-            self._room = ops.convert_to_tensor(partition_response(model.room_response(reverb), block_size))
+            room = partition_response(model.room_response(reverb), block_size)
+            self._fixed["room"] = ops.convert_to_tensor(room)
+        if table_rows:
+            check_whole("table_rows", table_rows, 2)
+            self._fixed["tables"] = model.network.tables(table_rows)
         self._features = FeatureStream(sample_rate=model.sample_rate, hop=model.hop)
         self.latency_samples = frames_ahead(model) * model.hop
         self.audio_latency_samples = self.latency_samples + self._features.latency_samples
@@ -164,7 +168,7 @@ class DDSPStream:
         self._way = None
         self._features.reset()
         self._generator = np.random.default_rng(self.seed)
-        state = initial_state(self.model, self.block_size, self._room)
+        state = initial_state(self.model, self.block_size, self._fixed.get("room"))
         self.state = keras.tree.map_structure(ops.convert_to_tensor, state)
 
     def _begin(self, way):
@@ -197,8 +201,7 @@ class DDSPStream:
             "noise": noise,
             "over": np.full((1, 1, 1), over),
         }
-        inputs = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
-        return inputs | {"state": self.state} | ({} if self._room is None else {"room": self._room})
+        return inputs | {"state": self.state} | self._fixed
 
 
 def stream_step(model, inputs):
@@ -211,8 +214,9 @@ def stream_step(model, inputs):
         model: DDSPDecoder.
         inputs: dict of ``f0_hz`` and ``loudness_db`` ``(1, frames, 1)``; ``noise (1, frames, hop)``;
             ``over``, bool ``(1, 1, 1)``: the sound is over, so that the last frame is held, without
-            new noise; ``state``, at first ``initial_state``'s; and, for a sound in a room, ``room``, of
-            ``dsp.filters.partition_response``.
+            new noise; ``state``, at first ``initial_state``'s; for a sound in a room, ``room``, of
+            ``dsp.filters.partition_response``; for networks read from tables, ``tables``, of
+            ``ControlNetwork.tables``.
 
     Returns:
         ``(audio, state)``: ``(1, frames * hop)``, and the state for the next block.
@@ -220,7 +224,7 @@ def stream_step(model, inputs):
     state, over = inputs["state"], inputs["over"]
     hop, behind, frames = model.hop, frames_behind(model), inputs["f0_hz"].shape[1]
     features = {name: inputs[name] for name in ("f0_hz", "loudness_db")}
-    controls, memory = model._controls(features | {"state": state["memory"]})
+    controls, memory = model._controls(features | {"state": state["memory"]}, inputs.get("tables"))
 
     past = state["controls"]
     controls = {name: ops.where(over, past[name][:, -1:], controls[name]) for name in past}
