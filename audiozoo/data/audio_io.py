@@ -113,7 +113,13 @@ def read_pcm_blocks(file, *, encoding="float32", sample_rate, new_sample_rate, b
 
 
 def write_pcm_blocks(file, blocks, *, encoding="float32"):
-    """Write raw mono samples as ``read_pcm_blocks`` reads them, each block at once; beyond full scale, clipped."""
+    """Write raw mono samples as ``read_pcm_blocks`` reads them, each block at once.
+
+    Args:
+        file: binary file, such as ``sys.stdout.buffer``.
+        blocks: iterable of float32 ``(samples,)``.
+        encoding: ``"float32"`` or ``"int16"``, little-endian; the latter clips at full scale.
+    """
     for block in blocks:
         if encoding == "int16":
             block = np.clip(np.round(block * FULL_SCALE[encoding]), -32768, 32767)
@@ -274,10 +280,12 @@ def write_audio(path, audio, sample_rate):
         OutputError: the file cannot be written there.
     """
     audio = validate_audio(audio, sample_rate)
-    path, container = pathlib.Path(path), output_format(path)
+    output_format(path)
     peak = float(np.abs(audio).max())
     if peak > 1.0:
-        warnings.warn(f"peak {peak:.2f} is beyond full scale: {path.name} is turned down.", stacklevel=2)
+        warnings.warn(
+            f"peak {peak:.2f} is beyond full scale: {pathlib.Path(path).name} is turned down.", stacklevel=2
+        )
         audio = audio / peak
     channels = 1 if audio.ndim == 1 else audio.shape[1]
     # In pieces: libsndfile's Vorbis crashes on long writes.

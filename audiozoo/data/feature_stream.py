@@ -46,8 +46,8 @@ class FeatureStream:
 
         Returns:
             ``(f0_hz, loudness_db)``, each float32 ``(samples // hop,)``: of the frames that stood at the
-            beginning of each hop ``latency_samples`` ago. Where no pitch is heard the last one is held; before
-            the first one it is 0 Hz.
+            beginning of each hop ``latency_samples`` ago. Where no pitch is heard the last one is held;
+            before the first one it is 0 Hz.
         """
         heard = np.concatenate([self._past, audio])
         self._past = heard[len(audio) :]
@@ -69,7 +69,7 @@ class FeatureStream:
         return held
 
     def _loudness(self, heard, count):
-        # dsp.spectra.a_weighted_loudness without its tensors, which for so few numbers cost ten times as much.
+        # dsp.spectra.a_weighted_loudness without tensors: for so few numbers they cost ten times as much.
         stretches = self._stretches(heard, count, LOUDNESS_WINDOW // 2, LOUDNESS_WINDOW)
         spectra = np.fft.rfft(stretches * hann_window(LOUDNESS_WINDOW))
         power = np.abs(spectra) ** 2 @ a_weighting_power(self.sample_rate, LOUDNESS_WINDOW)

@@ -180,8 +180,9 @@ class DDSPStream:
         values = np.asarray(values)
         if values.dtype.kind not in "fiu" or values.shape != (self._frames,):
             raise ValueError(
-                f"{name} must be {self._frames} numbers, shape ({self._frames},), one for each {self.model.hop} "
-                f"samples of a block of {self.block_size}; got {values.dtype} of shape {values.shape}."
+                f"{name} must be {self._frames} numbers, shape ({self._frames},), one for each "
+                f"{self.model.hop} samples of a block of {self.block_size}; got {values.dtype} of shape "
+                f"{values.shape}."
             )
         return as_frames(name, values)
 
