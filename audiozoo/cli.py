@@ -9,12 +9,21 @@ import os
 import sys
 import time
 import warnings
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audiozoo.errors import AudioZooError, one_line
+
+
+class PcmEncoding(StrEnum):
+    """How a raw sample is written."""
+
+    float32 = "float32"
+    int16 = "int16"
+
 
 app = typer.Typer(
     help="Generative audio models: list them, play them, train them.",
@@ -144,6 +153,64 @@ def transfer(
         _print_json({"output": str(output), "seconds_of_audio": seconds, "seconds_of_work": work})
     else:
         print(f"{output}: {seconds:.1f} s of audio in {work:.1f} s")
+
+
+@app.command()
+def stream(
+    preset: PresetArgument,
+    source: Annotated[
+        str, typer.Option("--input", metavar="FILE|-", help="One voice: any format; - is standard input.")
+    ] = "-",
+    output: Annotated[
+        str, typer.Option(metavar="FILE|-", help="A .wav, .flac or .ogg; - is standard output.")
+    ] = "-",
+    block: Annotated[
+        int | None, typer.Option(min=1, help="Samples computed at once.", show_default="one frame")
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="Hz, of standard input.", show_default="the model's")
+    ] = None,
+    encoding: Annotated[
+        PcmEncoding, typer.Option(help="Of raw mono samples, little-endian, for - on either side.")
+    ] = PcmEncoding.float32,
+    semitones: Annotated[float, typer.Option(min=-60, max=60, help="Transposition.")] = 0.0,
+    loudness_db: Annotated[
+        float, typer.Option(min=-60, max=60, help="Added to the loudness that the model is told.")
+    ] = 0.0,
+    dry: Annotated[bool, typer.Option("--no-reverb", help="Leave the learned room out.")] = False,
+) -> None:
+    """Play along in real time: a voice in, the preset's instrument out, block by block."""
+    from audiozoo.data.audio_io import (
+        output_format,
+        read_blocks,
+        read_pcm_blocks,
+        write_blocks,
+        write_pcm_blocks,
+    )
+    from audiozoo.zoo import load
+
+    if output != "-":
+        output_format(output)
+    model = load(preset)
+    player = model.stream(
+        block, semitones=semitones, loudness_db=loudness_db, reverb=None if dry else "learned"
+    )
+    rate, seconds = model.sample_rate, player.block_size / model.sample_rate
+    if source == "-":
+        heard = read_pcm_blocks(
+            sys.stdin.buffer,
+            encoding=encoding.value,
+            sample_rate=sample_rate or rate,
+            new_sample_rate=rate,
+            block_seconds=seconds,
+        )
+    else:
+        heard, _ = read_blocks(source, sample_rate=rate, block_seconds=seconds)
+    if output == "-":
+        write_pcm_blocks(sys.stdout.buffer, player.play(heard), encoding=encoding.value)
+    else:
+        samples = write_blocks(output, player.play(heard), rate)
+        print(f"{output}: {samples / rate:.1f} s of audio")
 
 
 @app.command()

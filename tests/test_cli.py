@@ -1,8 +1,10 @@
+import io
 import json
 import os
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -120,6 +122,7 @@ def test_errors_of_files_are_one_line(zoo, run):
         ["transfer", "in.wav", "out.wav", "--semitones", "many"],
         ["transfer", "in.wav", "out.wav", "--semitones", "100"],
         ["transfer", "in.wav", "out.wav", "--no-reverb", "--reverb", "room.wav"],
+        ["stream", "tone", "--encoding", "mp3"],
     ],
 )
 def test_wrong_usage_ends_with_2(zoo, run, words):
@@ -133,7 +136,7 @@ def test_help_documents_commands_and_exit_status(run):
     status, out, _ = run("--help")
     assert status == 0
     assert "Exit status: 0 done, 1 an error" in " ".join(out.split())
-    for command in ("list", "info", "download", "demo", "transfer", "train"):
+    for command in ("list", "info", "download", "demo", "transfer", "stream", "train"):
         assert f" {command} " in out
         assert run(command, "--help")[0] == 0
 
@@ -199,6 +202,48 @@ def test_transfer_refuses_what_it_cannot_read_or_write_before_it_loads_a_model(
     assert "cannot write" in refused(run("transfer", recording, tmp_path / "text.wav" / "violin.wav"))
     player.load.assert_not_called()
     assert not (tmp_path / "violin.wav").exists()
+
+
+@pytest.fixture(scope="module")
+def small_preset(tmp_path_factory):
+    """A preset folder of a model that has learned nothing, and plays nevertheless."""
+    from audiozoo.models import DDSPDecoder
+
+    return DDSPDecoder(**CONFIG).save_to_preset(tmp_path_factory.mktemp("small") / "small", name="small")
+
+
+def test_stream_plays_a_file_as_long_as_it_is(small_preset, run, tmp_path):
+    voice = (0.3 * np.sin(np.arange(22050) * 0.05)).astype("float32")
+    soundfile.write(tmp_path / "voice.wav", voice, 22050, subtype="FLOAT")
+    files = ["--input", tmp_path / "voice.wav", "--output", tmp_path / "new" / "violin.wav"]
+    status, out, err = run("stream", small_preset, *files, "--block", "320", "--semitones", "12")
+    assert (status, err) == (0, "")
+    assert "violin.wav: 1.0 s of audio" in out
+    played, sample_rate = soundfile.read(tmp_path / "new" / "violin.wav")
+    assert (len(played), sample_rate) == (16000, 16000)
+
+    heard, _ = audiozoo.data.audio_io.read_audio(tmp_path / "voice.wav", sample_rate=16000)
+    stream = audiozoo.load(small_preset).stream(320, semitones=12.0)
+    expected = np.concatenate(list(stream.play([heard])))
+    np.testing.assert_allclose(played, np.clip(expected, -1, 1), atol=1e-4)  # 16 bits
+
+
+@pytest.mark.parametrize("encoding, dtype", [("float32", "<f4"), ("int16", "<i2")])
+def test_stream_pipes_raw_samples(small_preset, run, monkeypatch, encoding, dtype):
+    voice = 0.3 * np.sin(np.arange(8000) * 0.1)
+    scale = 1.0 if encoding == "float32" else 32768
+    given, taken = io.BytesIO((voice * scale).astype(dtype).tobytes()), io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=given))
+    monkeypatch.setattr(
+        cli, "sys", SimpleNamespace(stdin=sys.stdin, stdout=SimpleNamespace(buffer=taken), exit=sys.exit)
+    )
+    status, out, err = run(
+        "stream", small_preset, "--sample-rate", "8000", "--encoding", encoding, "--no-reverb"
+    )
+    assert (status, out, err) == (0, "", "")
+    played = np.frombuffer(taken.getvalue(), dtype) / scale
+    assert played.shape == (16000,)  # one second, at the model's rate
+    assert 0.001 < np.abs(played).max() <= 1.0
 
 
 @pytest.fixture

@@ -31,8 +31,10 @@ MAY_IMPORT = {
     "data": NUMERICAL | {"weights.cache_folder"},
     "plots": NUMERICAL | {"data.audio_io"},
     "models.base": NUMERICAL | {"registry", "weights"},
-    # Changing the sound of a recording needs its samples and features, no more of data.
-    "models": NUMERICAL | {"registry", "weights", "layers", "losses", "data.audio_io", "data.features"},
+    # Changing the sound of a recording, or of a voice while it sings, needs its samples and features, no more
+    # of data.
+    "models": NUMERICAL
+    | {"registry", "weights", "layers", "losses", "data.audio_io", "data.features", "data.feature_stream"},
     "zoo": FOUNDATION | {"backend", "registry", "weights", "models"},
     "training": NUMERICAL
     | {"registry", "weights", "layers", "losses", "metrics", "data", "models", "zoo", "plots"},

@@ -1,5 +1,6 @@
 """Reading, checking, resampling and writing audio (soundfile and soxr)."""
 
+import contextlib
 import pathlib
 import re
 import warnings
@@ -13,6 +14,7 @@ BLOCK_SECONDS = 10.0
 SAMPLE_RATES_HZ = (1000, 768_000)
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
+PCM_ENCODINGS = {"float32": np.dtype("<f4"), "int16": np.dtype("<i2")}
 
 
 def read_audio(path, *, sample_rate=None, mono=True):
@@ -32,8 +34,28 @@ def read_audio(path, *, sample_rate=None, mono=True):
     Raises:
         AudioError: the file is missing, empty, no audio, or holds NaN or infinity.
     """
+    blocks, target = read_blocks(path, sample_rate=sample_rate, mono=mono)
+    audio = np.concatenate(list(blocks))
+    check_samples(audio, name=f"path {str(path)!r}")
+    return audio, target
+
+
+def read_blocks(path, *, sample_rate=None, mono=True, block_seconds=BLOCK_SECONDS):
+    """Read an audio file piece by piece: memory holds no more than one of them.
+
+    Args:
+        path, sample_rate, mono: as in ``read_audio``.
+        block_seconds: length of a piece in the file; resampled, pieces have different lengths.
+
+    Returns:
+        ``(blocks, sample_rate)``: iterator over float32 ``(samples,)``, or ``(samples, channels)`` where
+        ``mono`` is False, not yet checked for NaN.
+
+    Raises:
+        AudioError: the file is missing, empty or no audio. Damage further on is met, and raised, while
+            reading.
+    """
     import soundfile
-    import soxr
 
     path = pathlib.Path(path)
     if not path.is_file():
@@ -41,30 +63,103 @@ def read_audio(path, *, sample_rate=None, mono=True):
         raise AudioError(f"path must be an audio file; {str(path)!r} {what}.")
     if not path.stat().st_size:
         raise AudioError(f"path {str(path)!r} must hold audio; the file is empty. Record or copy it again.")
+    with unreadable_is_refused(path):
+        source = soundfile.SoundFile(path)
+    check_complete(path, source)
+    target = check_sample_rate(source.samplerate if sample_rate is None else sample_rate)
+
+    def decoded():
+        frames = max(1, int(block_seconds * source.samplerate))
+        with source, unreadable_is_refused(path):
+            for block in source.blocks(frames, dtype="float32", always_2d=True):
+                yield block.mean(axis=1) if mono else block
+
+    nothing = np.zeros(0 if mono else (0, source.channels), "float32")
+    return resampled_blocks(decoded(), source.samplerate, target, nothing), target
+
+
+def read_pcm_blocks(file, *, encoding="float32", sample_rate, new_sample_rate, block_seconds=0.01):
+    """Read raw mono samples, as programs pipe them to each other, piece by piece.
+
+    Args:
+        file: binary file, such as ``sys.stdin.buffer``.
+        encoding: ``"float32"`` or ``"int16"``, little-endian.
+        sample_rate: Hz, of the file.
+        new_sample_rate: Hz, of the result.
+        block_seconds: length of a piece.
+
+    Returns:
+        Iterator over float32 ``(samples,)``.
+
+    Raises:
+        AudioError: a sample rate out of range; and while reading: the file ends inside a sample.
+    """
+    sample_rate = check_sample_rate(sample_rate)
+    dtype = PCM_ENCODINGS[encoding]
+    size = max(1, int(block_seconds * sample_rate)) * dtype.itemsize
+
+    def decoded():
+        while data := file.read(size):
+            if len(data) % dtype.itemsize:
+                raise AudioError(
+                    f"raw audio must be whole {encoding} samples of {dtype.itemsize} bytes; the last one has "
+                    f"{len(data) % dtype.itemsize}. Is it of another encoding?"
+                )
+            samples = np.frombuffer(data, dtype)
+            scale = FULL_SCALE.get(encoding, 1.0)
+            yield (samples / scale).astype("float32")
+
+    return resampled_blocks(decoded(), sample_rate, new_sample_rate, np.zeros(0, "float32"))
+
+
+def write_pcm_blocks(file, blocks, *, encoding="float32"):
+    """Write raw mono samples as ``read_pcm_blocks`` reads them, each block at once.
+
+    Args:
+        file: binary file, such as ``sys.stdout.buffer``.
+        blocks: iterable of float32 ``(samples,)``.
+        encoding: ``"float32"`` or ``"int16"``, little-endian; the latter clips at full scale.
+    """
+    for block in blocks:
+        if encoding == "int16":
+            block = np.clip(np.round(block * FULL_SCALE[encoding]), -32768, 32767)
+        file.write(block.astype(PCM_ENCODINGS[encoding]).tobytes())
+        file.flush()
+
+
+def resampled_blocks(blocks, sample_rate, new_sample_rate, nothing):
+    """The blocks at another rate, as one stream: seams cannot be heard.
+
+    Args:
+        blocks: iterator over float32 ``(samples,)`` or ``(samples, channels)``.
+        sample_rate, new_sample_rate: Hz.
+        nothing: a block of no samples; it is also what comes if there are none.
+    """
+    yield nothing
+    if sample_rate == new_sample_rate:
+        yield from blocks
+        return
+    import soxr
+
+    channels = 1 if nothing.ndim == 1 else nothing.shape[1]
+    resampler = soxr.ResampleStream(sample_rate, new_sample_rate, channels, dtype="float32")
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(nothing, last=True)
+
+
+@contextlib.contextmanager
+def unreadable_is_refused(path):
+    """Raise AudioError for what libsndfile makes of a file that it cannot read."""
+    import soundfile
+
     try:
-        with soundfile.SoundFile(path) as source:
-            check_complete(path, source)
-            channels = 1 if mono else source.channels
-            target = check_sample_rate(source.samplerate if sample_rate is None else sample_rate)
-            resampler = None
-            if target != source.samplerate:
-                resampler = soxr.ResampleStream(source.samplerate, target, channels, dtype="float32")
-            pieces = []
-            for block in source.blocks(
-                int(BLOCK_SECONDS * source.samplerate), dtype="float32", always_2d=True
-            ):
-                block = block.mean(axis=1, keepdims=True) if mono else block
-                pieces.append(resampler.resample_chunk(block) if resampler else block)
-            if resampler:
-                pieces.append(resampler.resample_chunk(np.zeros((0, channels), "float32"), last=True))
+        yield
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: raw samples without a header
         raise AudioError(
             f"path {str(path)!r} cannot be read as audio ({error}). It is damaged, or of a format that "
             "libsndfile does not know: copy it again, or convert it to WAV or FLAC."
         ) from error
-    audio = np.concatenate(pieces) if pieces else np.zeros((0, channels), "float32")
-    check_samples(audio, name=f"path {str(path)!r}")
-    return (audio[:, 0] if mono else audio), target
 
 
 def check_complete(path, source):
@@ -184,23 +279,55 @@ def write_audio(path, audio, sample_rate):
         AudioError: the audio is empty or not finite, the suffix unknown.
         OutputError: the file cannot be written there.
     """
+    audio = validate_audio(audio, sample_rate)
+    output_format(path)
+    peak = float(np.abs(audio).max())
+    if peak > 1.0:
+        warnings.warn(
+            f"peak {peak:.2f} is beyond full scale: {pathlib.Path(path).name} is turned down.", stacklevel=2
+        )
+        audio = audio / peak
+    channels = 1 if audio.ndim == 1 else audio.shape[1]
+    # In pieces: libsndfile's Vorbis crashes on long writes.
+    pieces = (audio[start : start + 16384] for start in range(0, len(audio), 16384))
+    write_blocks(path, pieces, sample_rate, channels=channels)
+
+
+def write_blocks(path, blocks, sample_rate, *, channels=1):
+    """Write a file as ``write_audio`` does, while its audio is being made.
+
+    What is beyond full scale is clipped, with a warning at the end: it was written before its peak was
+    known.
+
+    Args:
+        path: ends in .wav, .flac or .ogg.
+        blocks: iterable of float32 ``(samples,)``, or ``(samples, channels)``.
+        sample_rate: Hz.
+        channels: of each block.
+
+    Returns:
+        Number of samples written.
+
+    Raises:
+        AudioError: the suffix is unknown.
+        OutputError: the file cannot be written there.
+    """
     import soundfile
 
     path, container = pathlib.Path(path), output_format(path)
-    audio = validate_audio(audio, sample_rate)
-    peak = float(np.abs(audio).max())
-    if peak > 1.0:
-        warnings.warn(f"peak {peak:.2f} is beyond full scale: {path.name} is turned down.", stacklevel=2)
-        audio = audio / peak
     make_folder(path.parent)
+    samples, peak = 0, 0.0
     with replacing(path) as draft:
-        channels = 1 if audio.ndim == 1 else audio.shape[1]
         try:
             with soundfile.SoundFile(draft, "w", int(sample_rate), channels, format=container) as sink:
-                for start in range(0, len(audio), 16384):  # libsndfile's Vorbis crashes on long writes
-                    sink.write(audio[start : start + 16384])
+                for block in blocks:
+                    sink.write(np.clip(block, -1.0, 1.0))
+                    samples, peak = samples + len(block), max(peak, float(np.abs(block).max(initial=0.0)))
         except soundfile.SoundFileError as error:
             raise OutputError(
                 f"cannot write {path}: {error}, with {channels} channels at {sample_rate} Hz as {container}. "
                 "Write .wav, or choose another place."
             ) from error
+    if peak > 1.0:
+        warnings.warn(f"peak {peak:.2f} is beyond full scale: {path.name} is clipped.", stacklevel=2)
+    return samples

@@ -111,7 +111,7 @@ def yin_frames(frames, sample_rate, window, *, threshold=0.15):
     """
     longest = frames.shape[1] - window
     shortest = max(2, int(sample_rate / HIGHEST_HZ))
-    size = 1 << (frames.shape[1] + window - 1).bit_length()
+    size = 1 << (frames.shape[1] - 1).bit_length()  # what wraps around falls behind the longest lag
     head = np.fft.rfft(frames[:, :window], size)
     products = np.fft.irfft(np.conj(head) * np.fft.rfft(frames, size), size)[:, :longest]
     energy = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)

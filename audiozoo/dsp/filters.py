@@ -86,7 +86,74 @@ def convolve(signal, response, length):
     from scipy.fft import next_fast_len
 
     size = next_fast_len(length, real=True)
-    a_real, a_imaginary = ops.rfft(signal, size)
-    b_real, b_imaginary = ops.rfft(response, size)
-    product = (a_real * b_real - a_imaginary * b_imaginary, a_real * b_imaginary + a_imaginary * b_real)
+    product = complex_product(ops.rfft(signal, size), ops.rfft(response, size))
     return ops.irfft(product, size)[..., :length]
+
+
+def complex_product(a, b):
+    """Product of two complex tensors, each a pair ``(real, imaginary)``."""
+    return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+
+
+def partition_response(response, block_size):
+    """An impulse response cut into blocks, as spectra for ``convolve_block``.
+
+    Args:
+        response: ``(taps,)`` array.
+        block_size: samples.
+
+    Returns:
+        float32 array ``(2, partitions, bins)``: real and imaginary parts.
+    """
+    partitions = -(-len(response) // block_size)
+    padded = np.pad(np.asarray(response, "float64"), (0, partitions * block_size - len(response)))
+    spectra = np.fft.rfft(padded.reshape(partitions, block_size), partition_fft_size(block_size))
+    return np.stack([spectra.real, spectra.imag]).astype("float32")
+
+
+def silent_convolution(partitions, block_size, *, batch=1):
+    """The state of ``convolve_block`` before the first block: dict of float32 arrays."""
+    bins = partition_fft_size(block_size) // 2 + 1
+    return {
+        "last_block": np.zeros((batch, block_size), "float32"),
+        "spectra": np.zeros((2, batch, partitions, bins), "float32"),
+    }
+
+
+def convolve_block(block, partitions, state):
+    """Convolution with a long response, block by block, without delay.
+
+    Uniformly partitioned overlap-save: partition p of the response meets the audio of p blocks ago.
+    Spectra of the past are kept, each transformed once, so that a block costs one transform forth, one
+    product and sum over partitions, one transform back. A transform spans two blocks, of which the first
+    is spoilt by wrapping around and dropped.
+
+    Args:
+        block: ``(batch, block_size)``, audio.
+        partitions: of ``partition_response``.
+        state: dict of tensors, at first ``silent_convolution``'s: ``last_block (batch, block_size)`` and
+            ``spectra (2, batch, partitions, bins)`` of the audio, newest first.
+
+    Returns:
+        ``(audio, state)``: ``(batch, block_size)`` of the convolution, and the state for the next block.
+
+    Reference:
+        Stockham (1966), High-speed convolution and correlation; Torger and Farina (2001), Real-time
+        partitioned convolution for ambiophonics surround sound.
+    """
+    block_size = block.shape[1]
+    size = partition_fft_size(block_size)
+    two_blocks = ops.concatenate([state["last_block"], block], axis=1)
+    newest = ops.stack(ops.rfft(two_blocks, size))[:, :, None]
+    spectra = ops.concatenate([newest, state["spectra"][:, :, :-1]], axis=2)
+    real, imaginary = complex_product(spectra, ops.expand_dims(partitions, 1))
+    product = (ops.sum(real, axis=1), ops.sum(imaginary, axis=1))
+    audio = ops.irfft(product, size)[:, block_size : 2 * block_size]
+    return audio, {"last_block": block, "spectra": spectra}
+
+
+def partition_fft_size(block_size):
+    """Length of the transforms of ``convolve_block``: two blocks, or a little more where that is faster."""
+    from scipy.fft import next_fast_len
+
+    return next_fast_len(2 * block_size, real=True)

@@ -47,10 +47,7 @@ def harmonic_bank(f0_hz, amplitudes, *, sample_rate, hop, envelope="linear", pha
     if phase is None:
         phase = frame_phase(start_hz, end_hz, sample_rate=sample_rate, hop=hop)
     phase = ops.convert_to_tensor(phase, "float32")
-    ramp = frame_ramp(hop)
-    # With w = n / hop in 0..1: the integral of f0 + (f1 - f0) w from the frame's first sample.
-    sweep = (start_hz + 0.5 * (end_hz - start_hz) * ramp) * ramp * (hop / sample_rate)
-    cycles = phase + sweep
+    cycles = phase + sweep_cycles(start_hz, end_hz, sample_rate=sample_rate, hop=hop)
     angle = (2.0 * math.pi) * (cycles - ops.stop_gradient(ops.round(cycles)))
 
     audible = nyquist_mask(bank_ceiling(f0_hz, envelope), num_harmonics, sample_rate=sample_rate)
@@ -191,6 +188,30 @@ def glide(f0_hz, envelope):
         return f0_hz, f0_hz
     following = next_frame(f0_hz)
     return ops.where(f0_hz > 0, f0_hz, following), ops.where(following > 0, following, f0_hz)
+
+
+def sweep_cycles(start_hz, end_hz, *, sample_rate, hop):
+    """Cycles since a frame's first sample, but for a whole number of them.
+
+    With w = n / hop in 0..1: the integral of ``f0 + (f1 - f0) w``. At 1 kHz a frame of 10 ms has ten
+    cycles, and float32 would leave of their fraction 20 bits. So whole Hz go their whole number of
+    ``1 / sample_rate`` cycles per sample, of which ``sample_rate`` are taken out exactly (below
+    ``2^24 / hop`` Hz); what is left is small.
+
+    Args:
+        start_hz, end_hz: ``(batch, frames, 1)``.
+        sample_rate: Hz.
+        hop: samples per frame.
+
+    Returns:
+        ``(batch, frames, hop)``.
+    """
+    sample, ramp = ops.arange(hop, dtype="float32"), frame_ramp(hop)
+    whole_hz = ops.stop_gradient(ops.floor(start_hz))
+    steps = whole_hz * sample
+    steps = steps - sample_rate * ops.floor(steps * (1.0 / sample_rate))
+    rest_hz = (start_hz - whole_hz) + 0.5 * (end_hz - start_hz) * ramp
+    return (steps + rest_hz * sample) * (1.0 / sample_rate)
 
 
 def frame_phase(start_hz, end_hz, *, sample_rate, hop):

@@ -8,7 +8,7 @@ import secrets
 import shutil
 
 import keras
-import numpy as np
+from keras import ops
 
 from audiozoo import registry, weights
 from audiozoo.errors import InvalidPreset, OutputError
@@ -130,26 +130,57 @@ class AudioModel(keras.Model):
 
         Args:
             function: a bound method of this model, dict of tensors to (nested) tensors.
-            inputs: dict of arrays. One shape is one compilation: keep shapes few.
+            inputs: (nested) dict of arrays. One shape is one compilation: keep shapes few.
 
         Returns:
             The method's result as numpy arrays.
         """
+        return keras.tree.map_structure(ops.convert_to_numpy, self.compile_function(function, inputs)(inputs))
+
+    def compile_function(self, function, inputs, *, xla=None):
+        """A method of this model as one compiled program, from tensors or arrays to tensors.
+
+        What it costs beyond the computation is 0.1 to 0.3 ms a call. Weights are read at every call.
+
+        Args:
+            function: as in ``run_compiled``.
+            inputs: an example; the program is for dicts of exactly these shapes.
+            xla: whether TensorFlow compiles with XLA; None leaves it to Keras.
+
+        Returns:
+            Callable, the same one for the same function and shapes.
+        """
         # One predict function for each shape: given a second one, Keras on TensorFlow would
         # retrace with unknown lengths, and the DSP needs them known.
-        shapes = sorted((name, np.shape(value)) for name, value in inputs.items())
-        key = (function.__name__, *shapes)
+        names = keras.tree.flatten_with_path(inputs)
+        key = (function, xla, *((name, tuple(value.shape)) for name, value in names))
         if key not in self._compiled_functions:
-            self._compiled_functions[key] = _Compiled(self, function)
-        return self._compiled_functions[key].predict_on_batch(inputs)
+            self._compiled_functions[key] = _Compiled(self, function, xla)
+        return self._compiled_functions[key].run
 
 
 class _Compiled(keras.Model):
-    """One function of a model. Keras has no public jit on three backends; its predict step is one."""
+    """One function of a model. Keras has no public jit on three backends; its predict step is one.
 
-    def __init__(self, model, function):
+    The model is kept past Keras's tracking, or JAX would be handed its variables at every call to
+    throw away, and Keras assign them anew, one by one. There the weights are inputs like any other.
+    """
+
+    def __init__(self, model, function, xla):
         super().__init__(name="compiled", autocast=False)
-        self.model, self.function = model, function
+        self.__dict__.update(function=function, model_variables=model.variables)
+        if xla is not None and keras.backend.backend() == "tensorflow":
+            self.jit_compile = xla
+        self.built = True  # there is nothing to build, and Keras would try at every call
+        self.make_predict_function()
 
-    def call(self, inputs):
-        return self.function(inputs)
+    def call(self, data):
+        mapping = list(zip(self.model_variables, data["weights"], strict=True)) if data["weights"] else []
+        with keras.StatelessScope(state_mapping=mapping):
+            return self.function(data["inputs"])
+
+    def run(self, inputs):
+        if keras.backend.backend() == "jax":
+            data = {"inputs": inputs, "weights": [variable.value for variable in self.model_variables]}
+            return self.predict_function(([], []), iter([(data,)]))[0]
+        return self.predict_function([({"inputs": inputs, "weights": []},)])

@@ -1,10 +1,21 @@
+import io
+
 import numpy as np
 import pytest
 import soundfile
 import soxr
 
 from audiozoo.data import audio_io
-from audiozoo.data.audio_io import mono_at_rate, read_audio, validate_audio, write_audio
+from audiozoo.data.audio_io import (
+    mono_at_rate,
+    read_audio,
+    read_blocks,
+    read_pcm_blocks,
+    validate_audio,
+    write_audio,
+    write_blocks,
+    write_pcm_blocks,
+)
 from audiozoo.errors import AudioError, OutputError
 
 
@@ -286,4 +297,65 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
         write_audio(tmp_path / "a.mp3", np.zeros(100, "float32"), 16000)
     with pytest.raises(AudioError, match="audio must be finite"):
         write_audio(tmp_path / "a.wav", np.full(100, np.nan), 16000)
+    assert not list(tmp_path.iterdir())
+
+
+# --- Blocks ---
+
+
+@pytest.mark.parametrize("sample_rate", [None, 16000])
+def test_a_file_in_blocks_is_the_whole_file(tmp_path, sample_rate):
+    soundfile.write(tmp_path / "a.wav", np.stack([sine(440, 22050), sine(660, 22050)], axis=1), 22050)
+    blocks, rate = read_blocks(tmp_path / "a.wav", sample_rate=sample_rate, block_seconds=0.01)
+    blocks = list(blocks)
+    whole, whole_rate = read_audio(tmp_path / "a.wav", sample_rate=sample_rate)
+    assert rate == whole_rate
+    assert max(len(block) for block in blocks) < 2000 < len(whole)
+    np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
+
+
+def test_what_is_wrong_with_a_file_is_said_before_its_first_block(tmp_path):
+    with pytest.raises(AudioError, match="does not exist"):
+        read_blocks(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("encoding, tolerance", [("float32", 0.0), ("int16", 0.5 / 32768)])
+def test_raw_samples_come_back_as_they_were(encoding, tolerance):
+    file, audio = io.BytesIO(), np.concatenate([sine(440, 16000), np.float32([0.999, -1.0])])
+    write_pcm_blocks(file, np.array_split(audio, 7), encoding=encoding)
+    assert len(file.getvalue()) == len(audio) * {"float32": 4, "int16": 2}[encoding]
+    file.seek(0)
+    settings = {"encoding": encoding, "sample_rate": 16000, "new_sample_rate": 16000}
+    again = list(read_pcm_blocks(file, **settings))
+    assert max(len(block) for block in again) == 160
+    np.testing.assert_allclose(np.concatenate(again), audio, rtol=0, atol=tolerance)
+
+
+def test_raw_samples_are_resampled_without_seams():
+    audio = sine(440, 8000)
+    file = io.BytesIO(audio.tobytes())
+    resampled = np.concatenate(list(read_pcm_blocks(file, sample_rate=8000, new_sample_rate=16000)))
+    assert len(resampled) == 8000
+    np.testing.assert_allclose(resampled, soxr.resample(audio, 8000, 16000), atol=1e-5)
+
+
+def test_raw_audio_that_ends_inside_a_sample_is_refused():
+    blocks = read_pcm_blocks(io.BytesIO(bytes(7)), sample_rate=16000, new_sample_rate=16000)
+    with pytest.raises(AudioError, match="must be whole float32 samples of 4 bytes; the last one has 3"):
+        list(blocks)
+
+
+def test_blocks_beyond_full_scale_are_clipped_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="peak 2.00 is beyond full scale: a.wav is clipped"):
+        assert write_blocks(tmp_path / "a.wav", [np.float32([2.0]), np.float32([0.5, -0.5])], 16000) == 3
+    np.testing.assert_allclose(soundfile.read(tmp_path / "a.wav")[0], [1.0, 0.5, -0.5], atol=1e-4)
+
+
+def test_when_blocks_fail_no_file_is_left(tmp_path):
+    def failing():
+        yield np.zeros(10, "float32")
+        raise AudioError("the microphone is gone")
+
+    with pytest.raises(AudioError, match="gone"):
+        write_blocks(tmp_path / "a.wav", failing(), 16000)
     assert not list(tmp_path.iterdir())

@@ -6,7 +6,15 @@ import scipy.signal
 from cases import assert_gradient_matches_differences
 from keras import ops
 
-from audiozoo.dsp.filters import convolve, fft_convolve, filter_noise, fir_basis
+from audiozoo.dsp.filters import (
+    convolve,
+    convolve_block,
+    fft_convolve,
+    filter_noise,
+    fir_basis,
+    partition_response,
+    silent_convolution,
+)
 
 HOP, BANDS, FRAMES = 160, 65, 8
 
@@ -166,3 +174,34 @@ def test_gradient_of_the_impulse_response_against_differences():
     )
     # Linear in the response: any step is exact but for rounding.
     assert_gradient_matches_differences(lambda r: fft_convolve(audio, r), response, step=0.5, tolerance=1e-4)
+
+
+def in_blocks(audio, response, block_size):
+    """``convolve_block`` over all of ``audio (batch, samples)``."""
+    partitions = partition_response(response, block_size)
+    state = silent_convolution(partitions.shape[1], block_size, batch=len(audio))
+    blocks = []
+    for start in range(0, audio.shape[1], block_size):
+        block, state = convolve_block(audio[:, start : start + block_size], partitions, state)
+        blocks.append(ops.convert_to_numpy(block))
+    return np.concatenate(blocks, axis=1)
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 64, 147, 160])
+@pytest.mark.parametrize("taps", [1, 100, 160, 1001])
+def test_convolution_by_blocks_is_scipys_without_delay(block_size, taps):
+    rng = np.random.default_rng(0)
+    samples = max(1, 700 // block_size) * block_size
+    audio, response = rng.standard_normal((2, samples)).astype("float32"), rng.standard_normal(taps)
+    expected = scipy.signal.convolve(audio.astype("float64"), response[None])[:, :samples]
+    np.testing.assert_allclose(
+        in_blocks(audio, response, block_size), expected, atol=2e-6 * np.abs(expected).max()
+    )
+
+
+def test_the_state_of_a_convolution_keeps_its_shape():
+    state = silent_convolution(5, 160, batch=3)
+    _, later = convolve_block(np.ones((3, 160), "float32"), partition_response(np.ones(799), 160), state)
+    assert {name: tuple(value.shape) for name, value in later.items()} == {
+        name: value.shape for name, value in state.items()
+    }

@@ -19,6 +19,7 @@ from audiozoo.dsp.oscillators import (
     phase_steps,
     running_sum_modulo,
     sine_series,
+    sweep_cycles,
 )
 
 RATE, HOP = 16000, 160
@@ -155,6 +156,18 @@ def test_phase_after_ten_minutes_is_that_of_float64(rate, hop):
     assert np.abs(error - np.round(error)).max() < (2e-7 if rate != 22050 else 2e-5)
     assert ops.convert_to_numpy(ours).min() >= 0.0
     assert ops.convert_to_numpy(ours).max() <= 1.0
+
+
+@pytest.mark.parametrize("rate, hop", [(16000, 160), (48000, 480), (44100, 441)])
+def test_phase_inside_a_frame_is_that_of_float64_at_any_pitch(rate, hop):
+    rng = np.random.default_rng(0)
+    start = rng.uniform(50, 0.45 * rate, (1, 500, 1)).astype("float32")
+    end = start + rng.uniform(-50, 50, start.shape).astype("float32")
+    ours = ops.convert_to_numpy(sweep_cycles(start, end, sample_rate=rate, hop=hop))
+    n = np.arange(hop)
+    glided = 0.5 * (end.astype("float64") - start) * n / hop
+    error = ours - (start.astype("float64") + glided) * n / rate
+    assert np.abs(error - np.round(error)).max() < 3e-7
 
 
 def test_a_given_phase_turns_a_sine_into_a_cosine():

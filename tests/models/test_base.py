@@ -1,5 +1,7 @@
 """What every model can do, shown on the smallest one."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -92,6 +94,23 @@ def test_compiled_functions_give_arrays_and_are_kept_for_each_shape(gain):
             result["twice"], 2.0 * numpy_of(model(X[:, :frames])), rtol=1e-5, atol=1e-6
         )
     assert len(model._compiled_functions) == 2
+
+
+def test_inputs_of_compiled_functions_may_be_nested_and_results_stay_on_the_device(gain):
+    model = gain()
+
+    def summed(self, inputs):
+        return {"state": {"sum": inputs["state"]["sum"] + self.dense(inputs["x"])}}
+
+    inputs = {"x": X, "state": {"sum": np.zeros((2, 6, 2), "float32")}}
+    program = model.compile_function(types.MethodType(summed, model), inputs)
+    for _ in range(3):
+        inputs |= program(inputs)
+    assert ops.is_tensor(inputs["state"]["sum"])
+    np.testing.assert_allclose(
+        numpy_of(inputs["state"]["sum"]), 3.0 * numpy_of(model(X)), rtol=1e-5, atol=1e-6
+    )
+    assert model.compile_function(types.MethodType(summed, model), inputs) == program
 
 
 def test_compiled_functions_follow_the_weights_and_do_not_add_any(gain):
