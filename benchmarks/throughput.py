@@ -1,5 +1,6 @@
 """How fast a model is on one core, beside the same model in plain PyTorch."""
 
+import functools
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +14,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Length of the input of transfer.")] = 60.0,
     batch_size: Annotated[int, typer.Option(help="Clips of 4 seconds in a training step.")] = 16,
     repeats: Annotated[int, typer.Option(help="Timed runs after one that compiles and one more.")] = 5,
+    curves: Annotated[bool, typer.Option(help="Draw how the bank grows: a quarter of an hour more.")] = True,
 ):
     """Transfer and its parts in times real time; training steps and their parts beside plain PyTorch.
 
@@ -38,13 +40,16 @@ def main(
         values[name] = measured
         print(name, measured, flush=True)
     name = f"throughput_{model.preset.name}_{backend}"
-    bank.picture(values["bank_curves"], results.FOLDER / f"{name}.png", backend=backend)
+    if curves:
+        values["bank_curves"] = bank.curves(repeats)
+        bank.picture(values["bank_curves"], results.FOLDER / f"{name}.png", backend=backend)
     print(f"written: {results.write(name, values)}")
 
 
 def measurements(model, seconds, batch_size, repeats):
     """Yield ``(name, result)`` of everything that is timed."""
     yield from times_real_time(model, seconds, repeats).items()
+    yield "stream", streaming(model)
     yield "inference", stopwatch.compare(inference(model, seconds), repeats)
     yield "train_step", stopwatch.compare(train_step.rivals(model.preset, batch_size), repeats)
     yield "recurrence_forward_backward", stopwatch.compare(recurrence(model, batch_size), repeats)
@@ -52,7 +57,18 @@ def measurements(model, seconds, batch_size, repeats):
     for direction in bank.DIRECTIONS:
         rivals = bank.rivals(direction, sample_rate=model.sample_rate, num_harmonics=model.num_harmonics)
         yield f"bank_{direction}", stopwatch.compare(rivals, repeats)
-    yield "bank_curves", bank.curves(repeats)
+
+
+def streaming(model, blocks=300):
+    """Milliseconds for a block of one frame from its features, evaluated exactly and from tables."""
+    found = {}
+    for name, table_rows in (("exact", 0), ("from_tables", 1024)):
+        stream = model.stream(table_rows=table_rows)
+        block = functools.partial(stream.process, np.full(1, 440.0, "float32"), np.full(1, -20.0, "float32"))
+        seconds = [stopwatch.seconds_of(block) for _ in range(blocks)]
+        quantiles = np.quantile(seconds, [0.5, 0.95, 1.0])
+        found[name] = dict(zip(("median_ms", "p95_ms", "max_ms"), (1e3 * quantiles).tolist(), strict=True))
+    return found
 
 
 def times_real_time(model, seconds, repeats):

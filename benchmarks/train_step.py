@@ -3,8 +3,14 @@
 import numpy as np
 
 CLIP_SECONDS = 4.0
-# The preset as it is, and with the synthesizer that the baseline has.
-VARIANTS = {"ours": {}, "ours_with_baseline_synthesizer": {"envelope": "nearest", "noise_tails": "cut"}}
+# The preset evaluated exactly, and from tables; both with the synthesizer that the baseline has, too.
+BASELINE_SYNTHESIZER = {"envelope": "nearest", "noise_tails": "cut"}
+VARIANTS = {
+    "ours": {"table_rows": 0},
+    "ours_from_tables": {"table_rows": 1024},
+    "ours_with_baseline_synthesizer": {"table_rows": 0} | BASELINE_SYNTHESIZER,
+    "ours_with_baseline_synthesizer_from_tables": {"table_rows": 1024} | BASELINE_SYNTHESIZER,
+}
 LEARNING_RATE = (
     1e-4  # low: these clips are noise, and weights that run away would be slow for reasons of their own
 )
@@ -57,7 +63,8 @@ def baseline_step(preset, batch_size):
 
 def baseline_config(preset):
     """Constructor arguments of the plain decoder: the preset's, without what it has no choice of."""
-    return {name: value for name, value in preset.config.items() if name not in ("envelope", "noise_tails")}
+    no_choice = ("envelope", "noise_tails", "recurrence", "table_rows")
+    return {name: value for name, value in preset.config.items() if name not in no_choice}
 
 
 def clips(batch_size, *, sample_rate, hop):
