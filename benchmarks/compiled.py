@@ -3,13 +3,13 @@
 TensorFlow compiles with XLA (``tf.function(jit_compile=True)``), JAX with ``jit``; PyTorch is eager.
 """
 
-import keras
-
 COMPILERS = {"tensorflow": "tf.function(jit_compile=True)", "jax": "jax.jit", "torch": "none (eager)"}
 
 
 def forward(function):
     """``function`` of tensors, compiled, without a gradient; its results as arrays."""
+    import keras
+
     backend = keras.backend.backend()
     if backend == "tensorflow":
         return waiting(tensorflow_function(function))
@@ -37,6 +37,8 @@ def forward_and_gradient(function, layer=None):
         others that get none. It returns the output, the gradient of that argument, and those of the
         layer's weights in their order, as arrays.
     """
+    import keras
+
     make = {"tensorflow": tensorflow_gradient, "jax": jax_gradient, "torch": torch_gradient}
     return waiting(make[keras.backend.backend()](function, layer))
 
@@ -67,6 +69,7 @@ def tensorflow_gradient(function, layer):
 def jax_gradient(function, layer):
     """``forward_and_gradient`` on JAX: weights go in as arguments, or they would be constants."""
     import jax
+    import keras
 
     variables = layer.trainable_variables if layer else []
 
@@ -99,6 +102,7 @@ def torch_gradient(function, layer):
 
 def waiting(function):
     """The same function of arrays or tensors, returning arrays: that waits, and copies nothing on a CPU."""
+    import keras
 
     def run(*arrays):
         result = function(*[keras.ops.convert_to_tensor(array) for array in arrays])

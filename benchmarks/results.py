@@ -84,3 +84,5 @@ def one_core():
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = "1"
+    # Else XLA starts a thread for each core that it does not have.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
