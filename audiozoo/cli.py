@@ -225,6 +225,13 @@ def train(
     monitor: Annotated[
         list[Path] | None, typer.Option(help="Recording to play after every epoch; may be given twice.")
     ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option("--from", metavar="PRESET", help="Begin with its weights, not with random ones."),
+    ] = None,
+    validation_files: Annotated[
+        str, typer.Option(metavar="PATTERN", help="Recordings by whose end the best epoch is chosen.")
+    ] = "*",
     seed: Annotated[int | None, typer.Option(min=0, help="By default the preset's.")] = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="One step of the real thing, to see that it runs.")
@@ -242,6 +249,8 @@ def train(
         epochs=epochs,
         max_minutes=max_minutes,
         monitor=tuple(monitor or ()),
+        initial=initial,
+        validation_files=validation_files,
         seed=seed,
         smoke=smoke,
         progress=not as_json,

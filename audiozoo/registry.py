@@ -108,16 +108,11 @@ class Train(_Section):
         decay_per_epoch: factor on the learning rate after each epoch.
         batch_size: clips.
         clip_seconds: length of a clip.
-        gain_db: a clip is made louder or softer by up to this much, at random.
-        transpose_semitones: a clip is played faster or slower, hence higher or lower, by up to this much.
-        loudness_noise_db: standard deviation of noise on what the model is told of loudness.
-        weight_decay: of the weights, times the learning rate, at each step.
         average_momentum: of the running average of the weights that is validated and kept, such as 0.999;
             0 for the weights themselves.
         steps_per_epoch: batches.
         epochs: in all.
         validation_seconds: end of every file that is kept out of training.
-        validation_files: shell pattern of the files by whose end the best epoch is chosen.
         seed: of crops and initial weights.
     """
 
@@ -126,15 +121,10 @@ class Train(_Section):
     decay_per_epoch: Annotated[PositiveNumber, Field(le=1)] = 0.99
     batch_size: PositiveInteger = 16
     clip_seconds: Annotated[PositiveNumber, Field(le=600)] = 4.0
-    gain_db: Annotated[Number, Field(ge=0, le=40)] = 0.0
-    transpose_semitones: Annotated[Number, Field(ge=0, le=12)] = 0.0
-    loudness_noise_db: Annotated[Number, Field(ge=0, le=20)] = 0.0
-    weight_decay: Annotated[Number, Field(ge=0, le=10)] = 0.0
     average_momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     steps_per_epoch: PositiveInteger = 100
     epochs: PositiveInteger = 100
     validation_seconds: Annotated[Number, Field(ge=0)] = 20.0
-    validation_files: str = "*"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 

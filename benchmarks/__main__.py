@@ -1,12 +1,15 @@
-"""``python -m benchmarks quality|throughput|variants|package|report``: see ``--help`` of each."""
+"""``python -m benchmarks COMMAND``; without one it lists them, and each has ``--help``."""
 
 import typer
 
-from benchmarks import package, quality, report, throughput, variants
+from benchmarks import curves, package, quality, report, throughput, variants
+from benchmarks.baselines import train_pytorch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.command("quality")(quality.main)
 app.command("throughput")(throughput.main)
+app.command("baseline")(train_pytorch.main)
+app.command("curves")(curves.main)
 app.command("variants")(variants.main)
 app.command("package")(package.main)
 app.command("report")(report.main)

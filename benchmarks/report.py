@@ -62,7 +62,7 @@ def value(name, *keys):
 
 
 def results_page():
-    """Every result file as a section: command, machine, values."""
+    """Every result file as a section: command, machine, values, and its picture where it has one."""
     sections = ["# Results", "Made by `python -m benchmarks report` from `results/*.json`."]
     for path in sorted(results.FOLDER.glob("*.json")):
         record = json.loads(path.read_text())
@@ -73,6 +73,8 @@ def results_page():
             f"{record['machine']['processor']}, {record['machine']['cores']} cores; {versions}",
             "| value | |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in flat(record["values"])),
         ]
+        if path.with_suffix(".png").exists():
+            sections.append(f"![{record['name']}](results/{path.stem}.png)")
     return "\n\n".join(sections) + "\n"
 
 
@@ -82,4 +84,5 @@ def flat(values, prefix=""):
         if isinstance(leaf, dict):
             yield from flat(leaf, f"{prefix}{key} / ")
         else:
-            yield f"{prefix}{key}", f"{leaf:.4g}" if isinstance(leaf, float) else str(leaf)
+            numbers = leaf if isinstance(leaf, list) else [leaf]
+            yield f"{prefix}{key}", ", ".join(f"{n:.4g}" if isinstance(n, float) else str(n) for n in numbers)

@@ -34,9 +34,9 @@ def main(
 ):
     """Loss on what is held out, for every variant in a table, each trained for the same processor time.
 
-    The table holds ``common``, what all of them change in the preset, and ``variants`` by name with what
-    each changes further: ``config`` and ``train`` as in a preset, ``data`` (another folder to train on),
-    ``minutes``, ``initial`` (a preset whose weights it begins with).
+    The table holds ``common``, what all of them change in the preset, ``initial``, a preset whose weights all
+    begin with (or none), and ``variants`` by name with what each changes further: ``config`` and ``train`` as
+    in a preset, ``data``, another folder to train on, as seen from the one that judges.
 
     The number of steps follows from the cost of one, measured first; the learning rate falls to a
     twentieth within them. Variants that are done are kept, so the command can be broken off and given again.
@@ -47,31 +47,35 @@ def main(
     base = audiozoo.info(preset)
     table = table or pathlib.Path(__file__).parent / "variants" / f"{base.name}.yaml"
     content = yaml.safe_load(table.read_text())
-    base = changed(base, content["common"])
+    shared = {"common": content["common"], "initial": content.get("initial")}
+    common = changed(base, content["common"])
     for name, delta in content["variants"].items():
-        done = finished(base.name)
+        done = finished(base.name, shared)
         if done.get(name, {}).get("delta") == delta:
             continue
         print(f"{name}: {delta}", flush=True)
         began = time.monotonic()
         found = train_variant(
-            changed(base, delta),
-            delta.get("data", data),
+            changed(common, delta),
+            data / delta.get("data", ""),
             out=out / name,
-            minutes=delta.get("minutes", minutes),
+            minutes=minutes,
             steps=steps,
-            initial=delta.get("initial", content.get("initial")),
+            initial=shared["initial"],
         )
         found |= held_out_losses(last_weights(out / name), data, chords=chords)
         found |= {"delta": delta, "wall_seconds": round(time.monotonic() - began)}
         print(name, json.dumps(found), flush=True)
-        results.write(f"variants_{base.name}", finished(base.name) | {name: found})
+        results.write(f"variants_{base.name}", shared | {"variants": done | {name: found}})
 
 
-def finished(preset_name):
-    """Variants in the result file, by name."""
+def finished(preset_name, shared):
+    """Variants in the result file, by name; none where they had another basis in common."""
     name = f"variants_{preset_name}"
-    return results.read(name)["values"] if (results.FOLDER / f"{name}.json").exists() else {}
+    if not (results.FOLDER / f"{name}.json").exists():
+        return {}
+    values = results.read(name)["values"]
+    return values["variants"] if {key: values[key] for key in shared} == shared else {}
 
 
 def changed(preset, delta):
@@ -87,9 +91,8 @@ def changed(preset, delta):
     )
 
 
-def train_variant(preset, data, *, out, minutes, steps, initial=None):
+def train_variant(preset, data, *, out, minutes, steps, initial):
     """Train for that time: steps, their cost and the losses as training saw them."""
-    import audiozoo
     from audiozoo.training import train
 
     step_seconds = seconds_per_step(preset, data)
@@ -104,13 +107,11 @@ def train_variant(preset, data, *, out, minutes, steps, initial=None):
     result = train(
         preset.model_copy(update={"train": settings}), data, out=out, initial=initial, progress=False
     )
-    best = audiozoo.info(out / "preset").card.results
     return {
         "steps": steps_per_epoch * EPOCHS,
         "step_milliseconds": 1000.0 * step_seconds,
         "train_loss": result["loss"],
-        "best_validation_loss": best.get("val_loss"),
-        "last_validation_loss": result["val_loss"],
+        "validation_loss": result["val_loss"],
     }
 
 

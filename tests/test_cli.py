@@ -264,12 +264,13 @@ def test_train_takes_its_settings_from_the_preset(zoo, trainer, run, tmp_path):
     assert trainer.call_args.args == ("recipe", tmp_path)
     assert str(settings.pop("out")) == "runs/recipe"
     assert settings.pop("progress") is True
-    assert settings == {"epochs": None, "max_minutes": None, "monitor": (), "seed": None, "smoke": False}
+    unset = dict.fromkeys(("epochs", "max_minutes", "initial", "seed"))
+    assert settings == unset | {"monitor": (), "validation_files": "*", "smoke": False}
 
 
 def test_train_passes_every_option_on(zoo, trainer, run, tmp_path):
-    numbers = ["--epochs", "5", "--max-minutes", "1.5", "--seed", "7"]
-    files = ["--out", tmp_path / "out", "--monitor", "a.wav", "--monitor", "b.wav"]
+    numbers = ["--epochs", "5", "--max-minutes", "1.5", "--seed", "7", "--validation-files", "*double*"]
+    files = ["--from", "ddsp_violin", "--out", tmp_path / "out", "--monitor", "a.wav", "--monitor", "b.wav"]
     status, out, _ = run(
         "train", zoo / "recipe.yaml", "--data", tmp_path, *numbers, *files, "--smoke", "--json"
     )
@@ -279,6 +280,8 @@ def test_train_passes_every_option_on(zoo, trainer, run, tmp_path):
     settings = trainer.call_args.kwargs
     assert settings.pop("out") == tmp_path / "out"
     assert [path.name for path in settings.pop("monitor")] == ["a.wav", "b.wav"]
+    assert settings.pop("initial") == "ddsp_violin"
+    assert settings.pop("validation_files") == "*double*"
     assert settings == {"epochs": 5, "max_minutes": 1.5, "seed": 7, "smoke": True, "progress": False}
 
 

@@ -7,16 +7,11 @@ installed or not the backend, any loop over numpy arrays.
 
 import fnmatch
 import itertools
-import math
 
 import keras
 import numpy as np
-import scipy.fft
 
-from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.errors import DataError
-
-CONTEXT_FRAMES = 2  # of the source beyond a transposed crop, for the interpolation of its last samples
 
 
 class FeatureCrops:
@@ -33,9 +28,6 @@ class FeatureCrops:
         validation_seconds: held out at the end of every recording.
         validation_files: shell pattern of the recordings whose held-out part is used. Where pitch is
             uncertain, as in chords, a loss says more about the tracker than about the decoder.
-        gain_db: training crops are made louder or softer by up to this much, at random.
-        transpose_semitones: training crops are transposed by up to this much, at random, by playing
-            them faster or slower: 12 semitones up takes twice as much of the recording.
         seed: of the random crops.
 
     Raises:
@@ -52,14 +44,9 @@ class FeatureCrops:
         batch_size=16,
         validation_seconds=20.0,
         validation_files="*",
-        gain_db=0.0,
-        transpose_semitones=0.0,
-        loudness_noise_db=0.0,
         seed=0,
     ):
         self.recordings, self.hop, self.batch_size, self.seed = recordings, hop, batch_size, seed
-        self.gain_db, self.transpose_semitones = gain_db, transpose_semitones
-        self.loudness_noise_db = loudness_noise_db
         self.clip_frames = round(clip_seconds * sample_rate / hop)
         frame_rate = sample_rate / hop
         self.split_frame = [
@@ -72,8 +59,7 @@ class FeatureCrops:
                 f"validation_files must match a recording; {validation_files!r} matches none of "
                 f"{', '.join(recording.name for recording in recordings)}. Use '*' for all."
             )
-        longest = self._source_frames(2.0 ** (transpose_semitones / 12.0))
-        self.starts = np.array([max(0, split - longest + 1) for split in self.split_frame])
+        self.starts = np.array([max(0, split - self.clip_frames + 1) for split in self.split_frame])
         if not self.starts.sum():
             longest = max(len(r.audio) for r in recordings) / sample_rate
             raise DataError(
@@ -82,7 +68,7 @@ class FeatureCrops:
             )
 
     def batch(self, step):
-        """Batch number ``step`` of random training crops, each place equally likely, augmented.
+        """Batch number ``step`` of random training crops, each place equally likely.
 
         Returns:
             Dict of float32 arrays: ``audio (batch, samples)``, ``f0_hz`` and ``loudness_db``
@@ -92,18 +78,7 @@ class FeatureCrops:
         last = np.cumsum(self.starts)
         places = random.integers(0, last[-1], self.batch_size)
         which = np.searchsorted(last, places, side="right")
-        starts = places - (last - self.starts)[which]
-        speeds = 2.0 ** (random.uniform(-1.0, 1.0, self.batch_size) * self.transpose_semitones / 12.0)
-        gains_db = random.uniform(-1.0, 1.0, self.batch_size) * self.gain_db
-        sources = zip((self.recordings[i] for i in which), starts, speeds, strict=True)
-        crops = (
-            self._transposed(*source) if self.transpose_semitones else self._crop(*source[:2])
-            for source in sources
-        )
-        batch = stack(amplified(crop, gain_db) for crop, gain_db in zip(crops, gains_db, strict=True))
-        sounding = batch["loudness_db"] > LOUDNESS_FLOOR_DB
-        noise = random.standard_normal(batch["loudness_db"].shape, "float32") * sounding
-        return batch | {"loudness_db": batch["loudness_db"] + np.float32(self.loudness_noise_db) * noise}
+        return self.collate(which, places - (last - self.starts)[which])
 
     def validation_places(self):
         """``(recording, first frame)`` of consecutive crops through the held-out parts, in order."""
@@ -121,7 +96,8 @@ class FeatureCrops:
 
     def collate(self, which, starts):
         """The crops at these places, stacked."""
-        return stack(self._crop(self.recordings[i], start) for i, start in zip(which, starts, strict=True))
+        crops = [self._crop(self.recordings[i], start) for i, start in zip(which, starts, strict=True)]
+        return {name: np.stack([crop[name] for crop in crops]) for name in crops[0]}
 
     def _crop(self, recording, start):
         frames = slice(start, start + self.clip_frames)
@@ -131,53 +107,6 @@ class FeatureCrops:
             "f0_hz": recording.features.f0_hz[frames, None],
             "loudness_db": recording.features.loudness_db[frames, None],
         }
-
-    def _source_frames(self, speed):
-        """Frames of a recording that a crop at this speed is made of."""
-        return self.clip_frames if speed == 1.0 else math.ceil((self.clip_frames + CONTEXT_FRAMES) * speed)
-
-    def _transposed(self, recording, start, speed):
-        """The crop that begins at ``start`` and runs through the recording at ``speed``, its pitch with it.
-
-        Loudness is that of the source: what A-weighting makes of a semitone is 0.1 dB on average.
-        """
-        samples = (self.clip_frames + CONTEXT_FRAMES) * self.hop
-        source = recording.audio[start * self.hop :][: round(samples * speed)]
-        speed = len(source) / samples
-        position = start + speed * np.arange(self.clip_frames)
-        f0_hz, loudness_db = (
-            np.interp(position, np.arange(len(track)), track).astype("float32")[:, None]
-            for track in (recording.features.f0_hz, recording.features.loudness_db)
-        )
-        audio = stretched(source.astype("float32") * np.float32(recording.gain), samples)
-        audio = audio[: self.clip_frames * self.hop]
-        return {"audio": audio, "f0_hz": np.float32(speed) * f0_hz, "loudness_db": loudness_db}
-
-
-def stretched(audio, samples):
-    """Audio made as long as that by playing it slower or faster, its spectrum up to Nyquist either way.
-
-    Played slower it has nothing to fill the top of the band. A resampler leaves a hole there, whose
-    logarithm weighs more in a spectral loss than all the rest; here the old top is mirrored into it.
-    """
-    spectrum = scipy.fft.rfft(audio)
-    spectrum = np.concatenate([spectrum, spectrum[-2::-1].conj()])[: samples // 2 + 1]
-    return scipy.fft.irfft(spectrum, samples) * np.float32(samples / len(audio))
-
-
-def amplified(crop, gain_db):
-    """A crop made louder by ``gain_db``, its loudness with it; digital silence stays what it is."""
-    silent = crop["loudness_db"] <= LOUDNESS_FLOOR_DB
-    return crop | {
-        "audio": crop["audio"] * np.float32(10.0 ** (gain_db / 20.0)),
-        "loudness_db": np.where(silent, crop["loudness_db"], crop["loudness_db"] + np.float32(gain_db)),
-    }
-
-
-def stack(crops):
-    """One batch of several crops."""
-    crops = list(crops)
-    return {name: np.stack([crop[name] for crop in crops]) for name in crops[0]}
 
 
 def training_pairs(batch):

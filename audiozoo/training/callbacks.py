@@ -45,11 +45,18 @@ class Progress(keras.callbacks.Callback):
         self.history_path = pathlib.Path(folder) / "history.jsonl"
         self.best = restored.get("best", math.inf)
         self.history = restored.get("history", [])
+        self.core_seconds = self.history[-1]["core_seconds"] if self.history else 0.0
         self.deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.began = time.process_time()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.core_seconds += time.process_time() - self.began
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in logs.items()}
-        self.history.append({"epoch": epoch + 1, **logs})
+        self.history.append({"epoch": epoch + 1, "core_seconds": round(self.core_seconds, 1), **logs})
         monitored = logs.get("val_loss", logs["loss"])
         if monitored < self.best:
             self.best = monitored

@@ -22,6 +22,8 @@ from audiozoo.training.checkpoint import Checkpoint
 from audiozoo.training.schedule import WarmupThenDecay
 from audiozoo.zoo import load
 
+STATISTICS = ("loudness_mean_db", "loudness_std_db")  # arguments of a model that its training data give
+
 
 def train(
     preset,
@@ -32,6 +34,7 @@ def train(
     max_minutes=None,
     monitor=(),
     initial=None,
+    validation_files="*",
     seed=None,
     smoke=False,
     progress=True,
@@ -51,6 +54,8 @@ def train(
         monitor: audio files to transfer after each epoch.
         initial: name or path of a preset of the same configuration whose weights to begin with, such as one
             that was trained on more recordings of the instrument; None begins with random weights.
+        validation_files: shell pattern of the recordings by whose end the best epoch is chosen. The end
+            of the others is not trained on either, so that it can be judged too.
         seed: of the initial weights and the batches, instead of the preset's.
         smoke: one step, everything else as in a real run, in the folder ``smoke`` within ``out``.
         progress: show Keras's progress bar.
@@ -61,7 +66,7 @@ def train(
 
     Raises:
         InvalidPreset: the preset has no ``train`` section.
-        DataError: no usable recording, or none long enough.
+        DataError: no usable recording, none long enough, or none named by ``validation_files``.
         TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration,
             ``out`` holds a run with other settings or a damaged checkpoint, or the loss is not finite.
         OutputError: ``out`` cannot be written.
@@ -86,23 +91,20 @@ def train(
         clip_seconds=settings.clip_seconds,
         batch_size=settings.batch_size,
         validation_seconds=settings.validation_seconds,
-        validation_files=settings.validation_files,
-        gain_db=settings.gain_db,
-        transpose_semitones=settings.transpose_semitones,
-        loudness_noise_db=settings.loudness_noise_db,
+        validation_files=validation_files,
         seed=settings.seed,
     )
     mean, std = loudness_statistics(crops.training_loudness_db())
-    statistics = {"loudness_mean_db": round(mean, 3), "loudness_std_db": round(std, 3)}
+    statistics = dict(zip(STATISTICS, (round(mean, 3), round(std, 3)), strict=True))
     out = make_folder(pathlib.Path(out) / "smoke" if smoke else out)
-    start = None if initial is None else initial_model(initial, preset)
-    claim_folder(out, preset, settings, recordings, start)
 
     keras.utils.set_random_seed(settings.seed)
     model = architecture(**(preset.config | statistics))
     model.preset = preset
-    if start is not None:
-        model.set_weights(start.get_weights())
+    if initial is not None:
+        begin_with(model, initial)
+    claim_folder(out, preset, settings, recordings, initial, validation_files)
+
     rate = WarmupThenDecay(
         learning_rate=settings.learning_rate,
         warmup_steps=settings.warmup_steps,
@@ -110,16 +112,14 @@ def train(
         steps_per_epoch=settings.steps_per_epoch,
     )
     momentum = settings.average_momentum
-    optimizer = keras.optimizers.Adam(
-        rate, use_ema=momentum > 0.0, ema_momentum=momentum, weight_decay=settings.weight_decay or None
-    )
+    optimizer = keras.optimizers.Adam(rate, use_ema=momentum > 0.0, ema_momentum=momentum)
     model.compile(optimizer, loss=model.training_loss())
     checkpoint = Checkpoint(out / "checkpoint.npz", model)
     restored = checkpoint.restore()
     done = restored.get("epoch", 0)
 
     def save_best(logs):
-        card = trained_card(preset, recordings, logs)
+        card = trained_card(preset, recordings, logs, initial)
         with averaged_weights(model):
             model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
@@ -152,28 +152,33 @@ def train(
     }
 
 
-def initial_model(initial, preset):
-    """The model whose weights a run begins with. Raises TrainingError unless it is as ``preset`` says."""
-    model = load(initial)
-    own = {"architecture": model.preset.architecture} | model.get_config()
-    wanted = {"architecture": preset.architecture} | preset.config
-    # Of the data, not of the shape; the network learns those of the new data in its first steps.
-    ignored = ("loudness_mean_db", "loudness_std_db")
-    differing = list(differences(own, {key: wanted[key] for key in wanted if key not in ignored}))
+def begin_with(model, initial):
+    """Give a model the weights of the preset ``initial``. Raises TrainingError, see ``train``."""
+    source = load(initial)
+    differing = list(differences(description(source), description(model)))
     if differing:
         raise TrainingError(
-            f"initial {str(initial)!r} must have the configuration of preset {preset.name!r}; it has another "
+            f"initial {str(initial)!r} must have the configuration that is trained; it has another "
             f"{'; '.join(differing)}. Choose another preset to begin with, or leave it out."
         )
-    return model
+    model.set_weights(source.get_weights())
 
 
-def trained_card(preset, recordings, logs):
+def description(model):
+    """Architecture and configuration, without what is no choice: its name, the statistics of its data."""
+    config = {name: getattr(model, name) for name in model.argument_names()}
+    kept = {name: value for name, value in config.items() if name not in STATISTICS}
+    return {"architecture": type(model).__name__, "config": kept}
+
+
+def trained_card(preset, recordings, logs, initial):
     """The card of what was trained here: its own data and results, not those of the preset's weights."""
+    count = len(recordings)
     names = ", ".join(recording.name for recording in recordings[:8])
-    more = f" and {len(recordings) - 8} more" if len(recordings) > 8 else ""
+    more = f" and {count - 8} more" if count > 8 else ""
+    before = "" if initial is None else f", beginning with the weights of {registry.info(initial).name}"
     return registry.Card(
-        summary=f"{preset.architecture} trained as {preset.name} says, on {len(recordings)} recordings.",
+        summary=f"{preset.architecture} trained as {preset.name} says, on {count} recordings{before}.",
         weights_license="not stated; see the licences of the recordings",
         training_data=names + more,
         paper=preset.card.paper,
@@ -191,7 +196,7 @@ def changed_settings(settings, changes):
         raise TrainingError(f"{problem['loc'][0]}: {problem['msg']}; got {problem['input']!r}.") from error
 
 
-def claim_folder(out, preset, settings, recordings, start):
+def claim_folder(out, preset, settings, recordings, initial, validation_files):
     """Note in the folder what it trains; refuse a folder that trains something else.
 
     The number of epochs may change between calls: a finished run can be prolonged.
@@ -201,7 +206,8 @@ def claim_folder(out, preset, settings, recordings, start):
         "config": preset.config,
         "train": settings.model_dump(exclude={"epochs"}),
         "recordings": [[recording.name, len(recording.audio)] for recording in recordings],
-        "initial": start.preset.weights.sha256 if start else None,
+        "initial": None if initial is None else registry.info(initial).weights.sha256,
+        "validation_files": validation_files,
     }
     run = json.loads(json.dumps(run))  # tuples become lists, as they do on disk
     path = out / "run.json"

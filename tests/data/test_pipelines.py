@@ -87,6 +87,18 @@ def test_held_out_crops_follow_each_other_through_the_held_out_part():
     np.testing.assert_array_equal(np.concatenate([t for _, t in batches])[:, ::HOP], 0.5 * frames)
 
 
+def test_the_pattern_says_which_recordings_validate_and_all_of_them_keep_their_end_out_of_training():
+    some = crops(300, 400, batch_size=3, validation_files="2.*")
+    frames = np.concatenate([batch[0]["f0_hz"][:, :, 0] for batch in HeldOut(some)])
+    np.testing.assert_array_equal(frames, [np.arange(start, start + 20) for start in (2350, 2370)])
+    assert_equal(some.batch(3), crops(300, 400, batch_size=3).batch(3))
+
+
+def test_a_pattern_that_matches_no_recording_is_refused():
+    with pytest.raises(DataError, match="validation_files must match a recording; 'mov7' .*none of 1.wav, 2"):
+        crops(300, 400, validation_files="mov7")
+
+
 def test_without_validation_seconds_nothing_is_held_out():
     some = crops(100, validation_seconds=0.0)
     assert len(HeldOut(some)) == 0

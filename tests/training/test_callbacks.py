@@ -1,4 +1,5 @@
 import json
+import time
 
 import keras
 import numpy as np
@@ -71,12 +72,32 @@ def test_without_validation_the_training_loss_decides(tmp_path):
 
 def test_a_resumed_run_knows_its_history_and_its_best(tmp_path):
     notes, best = Notes(), []
-    restored = {"epoch": 1, "best": 2.0, "history": [{"epoch": 1, "loss": 2.0}]}
+    first = {"epoch": 1, "core_seconds": 60.0, "loss": 2.0}
+    restored = {"epoch": 1, "best": 2.0, "history": [first]}
     progress = Progress(tmp_path, notes, restored, save_best=best.append)
     progress.on_epoch_end(1, {"loss": 2.5})
     assert not best
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert lines == notes.saved[-1]["history"] == [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 2.5}]
+    second = {"epoch": 2, "core_seconds": 60.0, "loss": 2.5}
+    assert lines == notes.saved[-1]["history"] == [first, second]
+
+
+def test_the_clock_runs_in_training_alone_and_goes_on_where_it_was(tmp_path):
+    def work():
+        began = time.process_time()
+        while time.process_time() - began < 0.05:
+            pass
+
+    notes = Notes()
+    restored = {"history": [{"epoch": 1, "core_seconds": 60.0, "loss": 2.0}]}
+    progress = Progress(tmp_path, notes, restored, save_best=lambda logs: None)
+    for batch in range(2):
+        progress.on_train_batch_begin(batch)
+        work()
+        progress.on_train_batch_end(batch)
+        work()  # as validation would
+    progress.on_epoch_end(1, {"loss": 1.0})
+    assert 60.1 <= notes.saved[-1]["history"][-1]["core_seconds"] < 60.2
 
 
 @pytest.mark.parametrize("minutes, stops", [(0.0, True), (5.0, False), (None, False)])

@@ -1,0 +1,1 @@
+"""What this project is measured against: programs as one would write them first, without its own layers."""
