@@ -87,9 +87,9 @@ class DDSPStream:
             ValueError: a wrong number of frames, a value that is not finite, a negative frequency; or the
                 sound was begun by ``process_audio``.
         """
-        self._begin("process")
         f0_hz, loudness_db = self._checked("f0_hz", f0_hz), self._checked("loudness_db", loudness_db)
         check_f0(f0_hz)
+        self._begin("process")
         return self._play(f0_hz, loudness_db)
 
     def process_audio(self, audio):
@@ -111,13 +111,13 @@ class DDSPStream:
             AudioError: a wrong number of samples, an unknown type, a value that is not finite.
             ValueError: the sound was begun by ``process``.
         """
-        self._begin("process_audio")
         audio = validate_audio(audio, self.model.sample_rate)
         if audio.shape != (self.block_size,):
             raise AudioError(
                 f"audio must be one block of shape ({self.block_size},); got {audio.shape}. Gather that many "
                 "samples, mix channels down, or use 'play', which takes pieces of any length."
             )
+        self._begin("process_audio")
         f0_hz, heard_db = self._features.process(audio)
         f0_hz = f0_hz * np.float32(2.0 ** (self.semitones / 12.0))
         loudness_db = keep_silence(heard_db + self.loudness_db, heard_db)

@@ -163,7 +163,8 @@ def test_phase_inside_a_frame_is_that_of_float64_at_any_pitch(rate, hop):
     rng = np.random.default_rng(0)
     start = rng.uniform(50, 0.45 * rate, (1, 500, 1)).astype("float32")
     end = start + rng.uniform(-50, 50, start.shape).astype("float32")
-    ours = ops.convert_to_numpy(sweep_cycles(start, end, sample_rate=rate, hop=hop))
+    tensors = (ops.convert_to_tensor(hz) for hz in (start, end))
+    ours = ops.convert_to_numpy(sweep_cycles(*tensors, sample_rate=rate, hop=hop))
     n = np.arange(hop)
     glided = 0.5 * (end.astype("float64") - start) * n / hop
     error = ours - (start.astype("float64") + glided) * n / rate
