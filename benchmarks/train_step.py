@@ -11,9 +11,8 @@ VARIANTS = {
     "ours_with_baseline_synthesizer": {"table_rows": 0} | BASELINE_SYNTHESIZER,
     "ours_with_baseline_synthesizer_from_tables": {"table_rows": 1024} | BASELINE_SYNTHESIZER,
 }
-LEARNING_RATE = (
-    1e-4  # low: these clips are noise, and weights that run away would be slow for reasons of their own
-)
+# Low: these clips are noise, and weights that run away would be slow for reasons of their own.
+LEARNING_RATE = 1e-4
 
 
 def rivals(preset, batch_size):

@@ -33,11 +33,12 @@ def twins():
 
 @pytest.fixture(scope="module")
 def features():
-    """Pitch from 200 Hz to where harmonic 8 is beyond Nyquist; unvoiced frames; digital silence."""
+    """Low notes and one so high that harmonic 6 is beyond Nyquist; unvoiced frames; digital silence."""
     rng = np.random.default_rng(1)
-    f0_hz = rng.uniform(200.0, 1500.0, (BATCH, FRAMES, 1)).astype("float32")
+    f0_hz = rng.uniform(100.0, 250.0, (BATCH, FRAMES, 1)).astype("float32")
     loudness_db = rng.uniform(-60.0, -10.0, (BATCH, FRAMES, 1)).astype("float32")
     f0_hz[0, 3:5], loudness_db[1, 8:11] = 0.0, -100.0
+    f0_hz[:, 12] = 1500.0
     return f0_hz, loudness_db
 
 
@@ -72,7 +73,7 @@ def test_silence_and_unvoiced_frames_are_silent_in_both(twins, features):
 def test_equal_weights_and_noise_give_equal_audio(twins, features):
     decoder, baseline = twins
     f0_hz, loudness_db = map(torch.tensor, features)
-    noise = torch.rand(BATCH, FRAMES, HOP) * 2.0 - 1.0
+    noise = torch.rand(BATCH, FRAMES, HOP, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
     controls = decoder.controls(f0_hz.numpy(), loudness_db.numpy())
     magnitudes = controls.pop("noise_magnitudes")
     dry = decoder.harmonic_synth.get_signal(**controls)
@@ -86,9 +87,9 @@ def test_equal_weights_and_noise_give_equal_audio(twins, features):
     with torch.no_grad():
         assert np.abs(baseline(f0_hz, loudness_db, 0.0 * noise).numpy() - theirs).max() > 1e-3 * peak
     assert np.abs(ops.convert_to_numpy(dry) - theirs).max() > 1e-3 * peak
-    # The baseline sums 0.2 s of phase in float32: half a unit in the last place, 6e-8, of 1000 radians, and
-    # harmonic 8 turns 8 times as far. Ours has no such drift.
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-4 * peak)
+    # The baseline sums 0.2 s of phase in float32: half a unit in the last place, 6e-8, of 300 radians, and
+    # harmonic 8 turns 8 times as far: 1.4e-4 of its amplitude. Ours has no such drift.
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-4 * peak)
 
 
 @pytest.mark.parametrize("level", [1.0, 1e-3])
