@@ -26,13 +26,11 @@ def our_step(preset, batch_size, **changes):
     import keras
 
     from audiozoo.models import AudioModel
+    from audiozoo.models.base import jit_choice
 
     model = AudioModel.architectures[preset.architecture](**preset.config | changes)
-    model.compile(
-        keras.optimizers.Adam(LEARNING_RATE),
-        loss=model.training_loss(),
-        jit_compile=keras.backend.backend() != "torch",
-    )
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
     features, audio = clips(batch_size, sample_rate=model.sample_rate, hop=model.hop)
     return lambda: model.train_on_batch(features, audio)
 

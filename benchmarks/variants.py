@@ -125,6 +125,7 @@ def seconds_per_step(preset, data):
     from audiozoo.data.datasets import instrument_folder
     from audiozoo.data.pipelines import FeatureCrops, training_pairs
     from audiozoo.models import AudioModel
+    from audiozoo.models.base import jit_choice
 
     settings = preset.train
     model = AudioModel.architectures[preset.architecture](**preset.config)
@@ -136,7 +137,8 @@ def seconds_per_step(preset, data):
         batch_size=settings.batch_size,
         validation_seconds=settings.validation_seconds,
     )
-    model.compile(keras.optimizers.Adam(settings.learning_rate), loss=model.training_loss())
+    optimizer = keras.optimizers.Adam(settings.learning_rate)
+    model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
     seconds = []
     for step in range(1 + PROBED_STEPS):
         began = time.process_time()

@@ -68,7 +68,7 @@ class DDSPStream:
         self.audio_latency_samples = self.latency_samples + self._features.latency_samples
         self.reset()
         self._step = model.compile_function(
-            types.MethodType(stream_step, model), self._inputs(*self._silence()), xla=True
+            types.MethodType(stream_step, model), self._inputs(*self._silence())
         )
         self._play(*self._silence())  # compiles now, so that the first block is not late
         self.reset()

@@ -16,6 +16,7 @@ from audiozoo.data.features import loudness_statistics
 from audiozoo.data.pipelines import FeatureCrops, HeldOut, training_stream
 from audiozoo.errors import InvalidPreset, TrainingError
 from audiozoo.models import AudioModel
+from audiozoo.models.base import jit_choice
 from audiozoo.training.averaging import AveragedValidation, averaged_weights
 from audiozoo.training.callbacks import FiniteLoss, Listening, Progress
 from audiozoo.training.checkpoint import Checkpoint
@@ -113,7 +114,7 @@ def train(
     )
     momentum = settings.average_momentum
     optimizer = keras.optimizers.Adam(rate, use_ema=momentum > 0.0, ema_momentum=momentum)
-    model.compile(optimizer, loss=model.training_loss())
+    model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
     checkpoint = Checkpoint(out / "checkpoint.npz", model)
     restored = checkpoint.restore()
     done = restored.get("epoch", 0)
