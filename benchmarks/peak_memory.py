@@ -1,8 +1,9 @@
 """Peak memory of two training steps, each program in a process of its own."""
 
-import resource
 import subprocess
 import sys
+
+from benchmarks import devices
 
 SIDES = ("ours", "baseline")
 
@@ -33,8 +34,7 @@ def main(preset, batch_size, side):
     step = make(audiozoo.info(preset), batch_size)
     for _ in range(2):
         step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak / 2 ** (20 if sys.platform == "darwin" else 10))  # bytes there, kilobytes elsewhere
+    print(devices.peak_resident_mib())
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def compare(rivals, repeats):
 
     Returns:
         Dict name -> dict with ``first_call_seconds``, ``median_seconds``, ``min_seconds``,
-        ``max_seconds`` and, beside the baseline, ``times_as_fast_as_baseline``.
+        ``max_seconds`` and, where there is a rival of the name ``"baseline"``,
+        ``times_as_fast_as_baseline``.
     """
     seconds = in_turns(rivals, repeats)
     found = {}
@@ -47,7 +48,7 @@ def compare(rivals, repeats):
             "min_seconds": float(min(timed)),
             "max_seconds": float(max(timed)),
         }
-        if name != "baseline":
+        if name != "baseline" and "baseline" in seconds:
             ratios = seconds["baseline"][1:] / timed
             found[name]["times_as_fast_as_baseline"] = float(np.median(ratios))
     return found

@@ -35,18 +35,18 @@ def our_step(preset, batch_size, **changes):
     return lambda: model.train_on_batch(features, audio)
 
 
-def baseline_step(preset, batch_size):
-    """A step of the plain decoder of the same sizes."""
+def baseline_step(preset, batch_size, device="cpu"):
+    """A step of the plain decoder of the same sizes, on one core or on PyTorch's ``"cuda"``."""
     import torch
 
     from benchmarks.baselines import ddsp_pytorch
 
     torch.set_num_threads(1)
-    model = ddsp_pytorch.DDSPDecoder(**baseline_config(preset))
+    model = ddsp_pytorch.DDSPDecoder(**baseline_config(preset)).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     features, audio = clips(batch_size, sample_rate=model.sample_rate, hop=model.hop)
-    f0_hz, loudness_db = (torch.from_numpy(features[name]) for name in ("f0_hz", "loudness_db"))
-    audio = torch.from_numpy(audio)
+    f0_hz, loudness_db = (torch.from_numpy(features[name]).to(device) for name in ("f0_hz", "loudness_db"))
+    audio = torch.from_numpy(audio).to(device)
 
     def step():
         loss = ddsp_pytorch.multi_scale_spectral_loss(audio, model(f0_hz, loudness_db))

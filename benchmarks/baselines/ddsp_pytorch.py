@@ -82,7 +82,7 @@ class DDSPDecoder(nn.Module):
     def synthesize(self, f0_hz, amplitudes, noise_magnitudes, noise=None):
         """Audio ``(batch, samples)``; ``noise (batch, frames, hop)`` in -1..1 is drawn if not given."""
         if noise is None:
-            noise = torch.rand(*f0_hz.shape[:2], self.hop) * 2.0 - 1.0
+            noise = torch.rand(*f0_hz.shape[:2], self.hop, device=f0_hz.device) * 2.0 - 1.0
         harmonics = harmonic_bank(f0_hz, amplitudes, sample_rate=self.sample_rate, hop=self.hop)
         return self.reverb(harmonics + filter_noise(noise, noise_magnitudes))
 
@@ -123,7 +123,7 @@ def modified_sigmoid(logits):
 
 def audible_distribution(distribution, f0_hz, *, sample_rate):
     """Without harmonics at or above Nyquist and without unvoiced frames, scaled to sum to 1."""
-    harmonic_hz = f0_hz * torch.arange(1, distribution.shape[-1] + 1)
+    harmonic_hz = f0_hz * torch.arange(1, distribution.shape[-1] + 1, device=f0_hz.device)
     distribution = distribution * ((harmonic_hz > 0) & (harmonic_hz < 0.5 * sample_rate))
     return distribution / distribution.sum(dim=-1, keepdim=True).clamp(min=1e-7)
 
@@ -142,7 +142,7 @@ def harmonic_bank(f0_hz, amplitudes, *, sample_rate, hop):
     """
     step = 2.0 * math.pi * f0_hz.repeat_interleave(hop, dim=1) / sample_rate
     phase = torch.cumsum(step, dim=1) - step  # 0 at the first sample
-    number = torch.arange(1, amplitudes.shape[-1] + 1)
+    number = torch.arange(1, amplitudes.shape[-1] + 1, device=amplitudes.device)
     sines = torch.sin(number * phase)
     return (amplitudes.repeat_interleave(hop, dim=1) * sines).sum(dim=-1)
 
@@ -159,7 +159,7 @@ def filter_noise(noise, magnitudes):
     """
     hop, taps = noise.shape[-1], 2 * (magnitudes.shape[-1] - 1)
     response = torch.fft.irfft(magnitudes.to(torch.complex64), n=taps)
-    response = torch.roll(response, taps // 2, dims=-1) * torch.hann_window(taps)
+    response = torch.roll(response, taps // 2, dims=-1) * torch.hann_window(taps, device=response.device)
     response = torch.roll(nn.functional.pad(response, (0, hop - taps)), -(taps // 2), dims=-1)
     return fft_convolve(noise, response).flatten(start_dim=1)
 
@@ -194,7 +194,7 @@ def multi_scale_spectral_loss(
 
 def stft_magnitude(audio, window_length):
     """``(batch, bins, frames)`` of audio ``(batch, samples)``; centred, periodic Hann window."""
-    window = torch.hann_window(window_length)
+    window = torch.hann_window(window_length, device=audio.device)
     return torch.stft(audio, window_length, window_length // 4, window=window, return_complex=True).abs()
 
 
