@@ -13,7 +13,7 @@ def of_training_step(model, inputs, targets):
     """Arithmetic of one step, forward and backward, and the least memory traffic of it.
 
     Args:
-        model: compiled for training.
+        model: trained for a step at least; the first one does more.
         inputs, targets: a batch.
 
     Returns:

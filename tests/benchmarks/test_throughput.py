@@ -11,7 +11,7 @@ import torch
 
 import audiozoo
 from audiozoo.models import DDSPDecoder
-from benchmarks import bank, compiled, report, results, stopwatch, throughput, train_step
+from benchmarks import bank, compiled, ddsp_parts, report, results, speed, stopwatch, throughput, train_step
 
 SMALL = {"num_units": 16, "num_harmonics": 8, "num_noise_bands": 65, "reverb_length": 500}
 SMALL |= {"sample_rate": 16000, "hop": 160}
@@ -137,12 +137,12 @@ def test_training_steps_lower_the_loss_on_both_sides(small_preset, monkeypatch):
 def test_the_parts_of_a_step_are_the_same_work_on_both_sides(monkeypatch):
     monkeypatch.setattr(train_step, "CLIP_SECONDS", 0.2)
     model = DDSPDecoder(**SMALL)
-    loss = throughput.spectral_loss(model, 2)
+    loss = ddsp_parts.spectral_loss(model, 2)
     (plain, plain_gradient), (ours, gradient) = (as_arrays(loss[name]()) for name in ("baseline", "ours"))
     assert ours.mean() == pytest.approx(float(plain), rel=1e-4)
     # The logarithm makes a gradient of near-silent bins ill-conditioned: two right FFTs differ by percents.
     assert np.linalg.norm(gradient - plain_gradient) < 0.1 * np.linalg.norm(plain_gradient)
-    recurrence = throughput.recurrence(model, 2)
+    recurrence = ddsp_parts.recurrence(model, 2)
     shapes = [array.shape for array in as_arrays(recurrence["baseline"]())]
     ours = [array.shape for array in as_arrays(recurrence["ours"]())]
     assert ours == [(2, 20, 16), (2, 20, 32), (32, 48), (16, 48), (2, 48)]
@@ -160,7 +160,7 @@ def test_the_commands_are_there_before_any_library_is():
 def test_a_long_clip_sounds_on_both_sides():
     model = DDSPDecoder(**SMALL)
     model.preset = audiozoo.info("ddsp_violin").model_copy(update={"config": SMALL})
-    plain, ours = (as_arrays(run())[0] for run in throughput.inference(model, 1.0).values())
+    plain, ours = (as_arrays(run())[0] for run in ddsp_parts.inference(model, 1.0).values())
     assert plain.shape == ours.shape == (1, 16000)
     assert plain.std() == pytest.approx(ours.std(), rel=0.05)  # the envelopes differ, the loudness does not
 
@@ -169,16 +169,26 @@ def test_a_run_writes_what_the_report_reads(tmp_path, small_preset, monkeypatch)
     def in_turns(rivals, repeats):  # compiling all that is timed takes minutes; each is run by a test above
         return {name: np.array([9.0, *repeats * [0.5 * (i + 1)]]) for i, name in enumerate(rivals)}
 
+    def measure(preset, **what):
+        return {"preset": preset, "backend": backend} | what
+
+    backend = keras.backend.backend()
     model = DDSPDecoder(**small_preset.config)
     model.preset = small_preset
     monkeypatch.setattr(audiozoo, "load", lambda preset: model)
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     monkeypatch.setattr(results, "one_core", lambda: None)
     monkeypatch.setattr(stopwatch, "in_turns", in_turns)
+    monkeypatch.setattr(speed, "measure", measure)
     monkeypatch.setattr(throughput.peak_memory, "compare", lambda *_: {"ours": 2.0, "baseline": 1.0})
     monkeypatch.setattr(bank, "CURVES", {"num_harmonics": [2, 3]})
-    throughput.main(preset="ddsp_violin", seconds=3.0, batch_size=1, repeats=4)
-    name = f"throughput_ddsp_violin_{keras.backend.backend()}"
+    monkeypatch.setattr(throughput, "PARTS_BATCH_SIZE", 1)
+    throughput.main(
+        preset="ddsp_violin", batch_size=[2, 3], precision=None, repeats=4, gpu=False, parts=True, seconds=3.0
+    )
+    rows = results.read(f"throughput_ddsp_violin_{backend}_cpu")["values"]["rows"]
+    assert [(row["batch_size"], row["precision"]) for row in rows] == [(2, "float32"), (3, "float32")]
+    name = f"parts_ddsp_violin_{backend}"
     values = results.read(name)["values"]
     speeds = [
         values[stage]["times_real_time_median"]
