@@ -1,7 +1,8 @@
-"""How close a decoder's resynthesis comes to recordings it was not trained on."""
+"""How good a model's sound is: clip by clip beside recordings, and as a set beside a set."""
 
-import fnmatch
+import contextlib
 import pathlib
+import tempfile
 from typing import Annotated
 
 import numpy as np
@@ -9,69 +10,112 @@ import typer
 
 from benchmarks import results
 
+EMBEDDING = "mel_statistics"
+
 
 def main(
-    preset: Annotated[str, typer.Option(help="Name or path of a preset.")],
-    data: Annotated[pathlib.Path, typer.Option(help="The folder it was trained on.")],
-    only: Annotated[str, typer.Option(help="Shell pattern of the recordings to use.")] = "*",
-    name: Annotated[str, typer.Option(help="Of the result file; default: the preset's.")] = "",
+    reference: Annotated[pathlib.Path, typer.Option(help="Folder of recordings to be compared with.")],
+    preset: Annotated[str, typer.Option(help="Name or path of a preset, which reconstructs them.")] = "",
+    generated: Annotated[pathlib.Path | None, typer.Option(help="Folder of sounds made by anything.")] = None,
+    only: Annotated[str, typer.Option(help="Shell pattern of the recordings to reconstruct.")] = "*",
+    whole: Annotated[bool, typer.Option(help="All of them, not the end that training leaves out.")] = False,
+    embedding: Annotated[str, typer.Option(help="mel_statistics, mfcc or random_conv.")] = EMBEDDING,
+    keep: Annotated[pathlib.Path | None, typer.Option(help="Folder to leave the compared clips in.")] = None,
+    name: Annotated[str, typer.Option(help="Of the result; by default quality_PRESET.")] = "",
 ):
-    """Loss, pitch and loudness of resynthesis on the held-out end of every recording."""
+    """FID, FID-infinity, KAD, precision and recall of sets; spectral distances of reconstructions.
+
+    With --generated two folders are compared as they are. Without, the preset reconstructs the recordings of
+    --reference: those it was trained on are judged by the end of each that training left out.
+    """
+    from audiozoo import metrics
+
+    if not preset and generated is None:
+        raise typer.BadParameter("give --preset, to judge its reconstructions, or --generated, or both.")
+    values = {"reference": reference.name, "embedding": embedding}
+    if generated is not None:
+        values |= {
+            "generated": generated.name,
+            "sets": metrics.compare(reference, generated, embedding=embedding),
+        }
+        label = preset or generated.name
+    else:
+        with kept_or_temporary(keep) as folder:
+            label, files = reconstruct(preset, reference, folder, only=only, whole=whole)
+            values |= {"part": "whole" if whole else "held out", "mean": mean_of(files), "files": files}
+            pair = folder / "reference", folder / "generated"
+            values["sets"] = without_folders(metrics.compare(*pair, embedding=embedding), folder)
+    values |= {"seed": 0}
+    path = results.write(name or f"quality_{label}", values)
+    print(f"{values.get('mean', '')}\n{values['sets']['scores']}\nwritten: {path}")
+
+
+def reconstruct(preset, reference, folder, *, only, whole):
+    """Write clips and their reconstructions as files, and measure each pair.
+
+    Returns:
+        The preset's name, and a dict recording -> dict of distances, the mean of its clips.
+    """
     import audiozoo
-    from audiozoo.data.datasets import instrument_folder
-    from audiozoo.data.pipelines import FeatureCrops
+    from audiozoo.data.audio_io import write_audio
+    from benchmarks.workloads import WORKLOADS
 
     model = audiozoo.load(preset)
-    train = model.preset.train
-    sound = {"sample_rate": model.sample_rate, "hop": model.hop}
-    recordings = [r for r in instrument_folder(data, **sound) if fnmatch.fnmatch(r.name, only)]
-    crops = FeatureCrops(
-        recordings, **sound, clip_seconds=train.clip_seconds, validation_seconds=train.validation_seconds
-    )
     files = {}
-    for index, recording in enumerate(recordings):
-        places = [place for place in crops.validation_places() if place[0] == index]
-        if places:
-            batch = crops.collate(*zip(*places, strict=True))
-            files[recording.name] = loss_parts(model, batch) | track_errors(model, batch)
-            print(recording.name, files[recording.name])
-    keys = next(iter(files.values()))
-    mean = {key: float(np.mean([values[key] for values in files.values()])) for key in keys}
-    path = results.write(name or f"quality_{model.preset.name}", {"mean": mean, "files": files})
-    print(f"mean {mean}\nwritten: {path}")
+    made = WORKLOADS[model.preset.architecture].reconstructions(model, reference, only=only, whole=whole)
+    for recording, clips, generated, errors in made:
+        files[recording] = distances(model, clips, generated) | errors
+        print(recording, files[recording], flush=True)
+        for side, audio in (("reference", clips), ("generated", generated)):
+            (folder / side).mkdir(parents=True, exist_ok=True)
+            for index, clip in enumerate(audio):
+                path = folder / side / f"{pathlib.Path(recording).stem}_{index:03d}.wav"
+                write_audio(path, clip, model.sample_rate)
+    return model.preset.name, files
 
 
-def loss_parts(model, batch):
-    """The assignment's loss on 4-second crops, as in validation, whole and in its two parts."""
+def distances(model, reference, generated):
+    """Spectral distances of clips ``(clips, samples)`` and their reconstructions, averaged over clips."""
+    from audiozoo import metrics
+
+    pair = reference, generated
+    return loss_parts(model, reference, generated) | {
+        "relative_mss": float(np.mean(metrics.relative_spectral_distance(*pair))),
+        "log_spectral_distance_db": float(np.mean(metrics.log_spectral_distance(*pair))),
+        "spectral_convergence": float(np.mean(metrics.spectral_convergence(*pair))),
+    }
+
+
+def loss_parts(model, reference, generated):
+    """The loss that the model trains with, as validation computes it: ``mss``, and its two parts."""
     from keras import ops
 
-    from audiozoo.losses import MultiScaleSpectralLoss
-
-    audio = model.synthesize(**model.controls(batch["f0_hz"], batch["loudness_db"]))
-    loss = MultiScaleSpectralLoss()
-    parts = [loss.parts(batch["audio"], audio, window) for window in loss.window_lengths]
+    loss = model.training_loss()
+    parts = [loss.parts(reference, generated, window) for window in loss.window_lengths]
     linear, logarithmic = (sum(float(ops.mean(part[i])) for part in parts) for i in range(2))
     return {"mss": linear + logarithmic, "mss_linear": linear, "mss_log": logarithmic}
 
 
-def track_errors(model, batch):
-    """Pitch and loudness of a resynthesis in one go, tracked again, against those it was told.
+def mean_of(files):
+    """Mean over recordings of everything that is known of all of them."""
+    columns = {key: [values[key] for values in files.values()] for key in next(iter(files.values()))}
+    return {key: float(np.mean(column)) for key, column in columns.items() if None not in column}
 
-    Pitch is compared where the tracker is sure of both signals; the share of those frames and of
-    octave errors among them is given too. Loudness is compared within 40 dB of the loudest frame.
-    """
-    from audiozoo.data.features import extract_features
 
-    f0_hz, loudness_db = batch["f0_hz"].reshape(-1), batch["loudness_db"].reshape(-1)
-    audio = model.synthesize(**model.controls(f0_hz, loudness_db))[0]
-    told = extract_features(batch["audio"].reshape(-1), sample_rate=model.sample_rate, hop=model.hop)
-    heard = extract_features(audio, sample_rate=model.sample_rate, hop=model.hop)
-    sure = (told.confidence > 0.9) & (heard.confidence > 0.5)
-    cents = 1200.0 * np.abs(np.log2(heard.f0_hz[sure] / f0_hz[sure]))
-    active = loudness_db > loudness_db.max() - 40.0
-    return {
-        "f0_median_error_cents": float(np.median(cents)),
-        "f0_within_50_cents": float(np.mean(cents < 50.0)),
-        "f0_compared_share": float(np.mean(sure)),
-        "loudness_mean_error_db": float(np.mean(np.abs(heard.loudness_db - loudness_db)[active])),
-    }
+def without_folders(compared, folder):
+    """The result of ``metrics.compare`` with names of clips instead of paths into a folder that is gone."""
+    if isinstance(compared, dict):
+        return {key: without_folders(value, folder) for key, value in compared.items()}
+    if isinstance(compared, list):
+        return [without_folders(value, folder) for value in compared]
+    return compared.replace(f"{folder}/", "") if isinstance(compared, str) else compared
+
+
+@contextlib.contextmanager
+def kept_or_temporary(folder):
+    """A folder of that name that stays, or one that is gone afterwards."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield pathlib.Path(temporary)

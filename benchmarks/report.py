@@ -1,12 +1,55 @@
 """From result files to RESULTS.md and the README's table of models: nothing there is typed by hand."""
 
-import json
 import pathlib
 
-from benchmarks import results
+from benchmarks import results, tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
+BACKENDS = ("tensorflow", "jax", "torch")
+
+# Columns of a table: heading, path in the values, format of the number.
+MEAN_COLUMNS = (
+    ("spectral loss", ("mean", "mss"), ".2f"),
+    ("linear", ("mean", "mss_linear"), ".2f"),
+    ("log", ("mean", "mss_log"), ".2f"),
+    ("log-spectral distance / dB", ("mean", "log_spectral_distance_db"), ".1f"),
+    ("spectral convergence", ("mean", "spectral_convergence"), ".2f"),
+    ("f0 / cents", ("mean", "f0_median_error_cents"), ".1f"),
+    ("loudness / dB", ("mean", "loudness_mean_error_db"), ".1f"),
+)
+SET_SCORES = ("frechet", "frechet_infinity", "kad", "kid", "precision", "recall", "density", "coverage")
+SPEED_COLUMNS = (
+    ("step / ms", ("training", "milliseconds"), ".0f"),
+    ("training, times real time", ("training", "times_real_time"), ".1f"),
+    ("training / kHz", ("training", "kilohertz"), ".0f"),
+    ("beside plain PyTorch", ("training", "times_as_fast_as_baseline"), ".2f"),
+    ("memory / MiB", ("training", "peak_resident_mib"), ".0f"),
+    ("GPU memory / MiB", ("training", "peak_device_mib"), ".0f"),
+    ("GFLOP a step", ("training", "gflops_per_step"), ".0f"),
+    ("of the best FLOP/s", ("training", "share_of_best_flops"), ".0%"),
+    ("of the best bytes/s", ("training", "share_of_best_bytes"), ".0%"),
+    ("use, times real time", ("use", "times_real_time"), ".1f"),
+    ("use / kHz", ("use", "kilohertz"), ".0f"),
+    ("beside plain PyTorch", ("use", "times_as_fast_as_baseline"), ".2f"),
+)
+PARTS = (
+    ("`transfer`, pitch tracking included, times real time", ("transfer", "times_real_time_median"), ".1f"),
+    ("its features", ("features", "times_real_time_median"), ".1f"),
+    ("its controls", ("controls", "times_real_time_median"), ".1f"),
+    ("its synthesis", ("synthesize", "times_real_time_median"), ".0f"),
+    ("stream, block of 10 ms / ms", ("stream", "exact", "median_ms"), ".2f"),
+    ("the same from tables / ms", ("stream", "from_tables", "median_ms"), ".2f"),
+    ("features to sound, a minute, ratio", ("inference", "ours", "times_as_fast_as_baseline"), ".2f"),
+    ("training step, ratio", ("train_step", "ours", "times_as_fast_as_baseline"), ".2f"),
+    ("the same from tables", ("train_step", "ours_from_tables", "times_as_fast_as_baseline"), ".2f"),
+    ("recurrence, ratio", ("recurrence_forward_backward", "ours", "times_as_fast_as_baseline"), ".2f"),
+    ("spectral loss, ratio", ("loss_forward_backward", "ours", "times_as_fast_as_baseline"), ".2f"),
+    ("bank forward, ratio", ("bank_forward", "linear", "times_as_fast_as_baseline"), ".1f"),
+    ("bank and gradient, ratio", ("bank_forward_backward", "linear", "times_as_fast_as_baseline"), ".1f"),
+    ("peak memory of two steps / MiB", ("peak_memory_mib", "ours"), ".0f"),
+    ("that of plain PyTorch / MiB", ("peak_memory_mib", "baseline"), ".0f"),
+)
 
 
 def main():
@@ -28,59 +71,206 @@ def model_table():
     """One row a preset: from its YAML, and from its result files where there are any."""
     import audiozoo
 
-    rows = [
-        "| preset | architecture | parameters | MB | weights' licence | spectral loss, held out "
-        "| times real time, one core |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    headings = ["preset", "architecture", "parameters", "MB", "weights' licence", "spectral loss, held out"]
+    headings += ["FID-infinity", "KAD", "times real time, one core"]
+    rows = []
     for name in audiozoo.list_models():
         preset = audiozoo.info(name)
-        size = f"{preset.weights.size / 1e6:.1f}" if preset.weights else "recipe only"
-        loss = value(f"quality_{name}", "mean", "mss")
-        speed = value(f"throughput_{name}_tensorflow", "transfer", "times_real_time_median")
-        cells = [
-            f"`{name}`",
-            preset.architecture,
-            f"{preset.card.parameters:,}",
-            size,
-            preset.card.weights_license,
-            "" if loss is None else f"{loss:.2f}",
-            "" if speed is None else f"{speed:.0f}",
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        quality = f"quality_{name}"
+        rows.append(
+            [
+                f"`{name}`",
+                preset.architecture,
+                f"{preset.card.parameters:,}",
+                f"{preset.weights.size / 1e6:.1f}" if preset.weights else "recipe only",
+                preset.card.weights_license,
+                shown(value(quality, "mean", "mss"), ".2f"),
+                shown(value(quality, "sets", "scores", "frechet_infinity", "value"), ".2f"),
+                shown(value(quality, "sets", "scores", "kad", "value"), ".2f"),
+                shown(value(f"parts_{name}_tensorflow", "transfer", "times_real_time_median"), ".0f"),
+            ]
+        )
+    return table(headings, rows)
 
 
 def value(name, *keys):
-    """One value of a result file, or None where it was not measured."""
-    if not (results.FOLDER / f"{name}.json").exists():
+    """One value of a result, or None where it was not measured."""
+    if name not in results.names():
         return None
-    found = results.read(name)["values"]
+    return at(results.read(name).values, keys)
+
+
+def at(values, keys):
+    """The leaf of nested dicts at a path of keys, or None."""
     for key in keys:
-        found = found[key]
-    return found
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
+
+
+def shown(number, form):
+    """A number as text, and nothing for None."""
+    return "" if number is None else format(number, form)
+
+
+def table(headings, rows):
+    """A Markdown table; columns that are empty in every row are left out."""
+    used = [index for index in range(len(headings)) if any(row[index] != "" for row in rows)]
+    lines = [[headings[index] for index in used], ["---"] * len(used)]
+    lines += [[str(row[index]) for index in used] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def results_page():
-    """Every result file as a section: command, machine, values, and its picture where it has one."""
-    sections = ["# Results", "Made by `python -m benchmarks report` from `results/*.json`."]
-    for path in sorted(results.FOLDER.glob("*.json")):
-        record = json.loads(path.read_text())
-        versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
-        sections += [
-            f"## {record['name']}",
-            f"`{record['command']}`, commit {record['commit']}, {record['date']}, "
-            f"{record['machine']['processor']}, {record['machine']['cores']} cores; {versions}",
-            "| value | |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in flat(record["values"])),
+    """The page: tables to read first, then every result file whole."""
+    sections = [
+        "# Results",
+        "Made by `python -m benchmarks report` from `results/*.json`. Each number's command, commit, machine "
+        "and versions are at the end of the page.",
+        *quality_section(),
+        *speed_section(),
+        *parts_section(),
+        *training_section(),
+        *student_section(),
+        "## Every result file",
+    ]
+    return "\n\n".join(sections + [whole_file(name) for name in results.names()]) + "\n"
+
+
+def quality_section():
+    """Reconstructions and sets, a row a result."""
+    records = [results.read(name) for name in results.names("quality_*")]
+    if not records:
+        return
+    yield "## Quality"
+    yield (
+        "Reconstruction of held-out sound, clip by clip. The spectral loss is the one that training lowers; "
+        "linear and log are its two parts."
+    )
+    rows = [
+        [
+            record.name.removeprefix("quality_"),
+            *(shown(at(record.values, keys), form) for _, keys, form in MEAN_COLUMNS),
         ]
-        if path.with_suffix(".png").exists():
-            sections.append(f"![{record['name']}](results/{path.stem}.png)")
-    return "\n\n".join(sections) + "\n"
+        for record in records
+    ]
+    yield table(["result", *(heading for heading, _, _ in MEAN_COLUMNS)], rows)
+    with_sets = [record for record in records if "sets" in record.values]
+    if with_sets:
+        yield (
+            "The same clips as sets, with 95 % intervals over clips. Scores of different embeddings, or of "
+            "different references, cannot be compared; plain FID falls with the number of rows, FID-infinity "
+            "does not."
+        )
+        headings = ["result", "embedding", "d", "clips", "rows", *SET_SCORES, "p of KAD"]
+        yield table(headings, [set_row(record) for record in with_sets])
+        yield "\n".join(
+            f"- {record.name.removeprefix('quality_')}: {caution}"
+            for record in with_sets
+            for caution in record.values["sets"]["warnings"]
+        )
+
+
+def set_row(record):
+    """Scores of one result as a row."""
+    sets = record.values["sets"]
+    scores = sets["scores"]
+    intervals = [
+        f"{scores[name]['value']:.3g} ({scores[name]['low']:.3g} to {scores[name]['high']:.3g})"
+        for name in SET_SCORES
+    ]
+    sides = sets["reference"], sets["generated"]
+    counts = [" / ".join(str(side[what]) for side in sides) for what in ("clips", "rows")]
+    embedding = sets["embedding"]
+    label = f"{embedding['name']} {embedding['hash'][:6]}"
+    name = record.name.removeprefix("quality_")
+    return [
+        name,
+        label,
+        embedding["dimensions"],
+        *counts,
+        *intervals,
+        shown(scores["kad"].get("p_value"), ".3f"),
+    ]
+
+
+def speed_section():
+    """Training and use on every machine, a row for each preset, backend, device, precision and batch."""
+    rows = []
+    for name in results.names("throughput_*"):
+        record = results.read(name)
+        for row in record.values["rows"]:
+            flops = row["training"]["flops_per_step"]
+            row["training"]["gflops_per_step"] = None if flops is None else 1e-9 * flops
+            device = f"1 core, {record.machine.processor}" if row["device"] == "CPU" else row["device"]
+            labels = [row["preset"], row["backend"], device, row["precision"], row["batch_size"]]
+            rows.append([*labels, *(shown(at(row, keys), form) for _, keys, form in SPEED_COLUMNS)])
+    if rows:
+        yield "## Speed"
+        yield (
+            "Clips of 4 s. Ratios: medians of runs in turns with the same model in plain PyTorch (float32); "
+            "the first call, which compiles, is apart. FLOPs are those of matrix products and convolutions. "
+            "The best rates are those of large products and sums, measured in the same process; more than "
+            "100 % of the best bytes/s means that weights stay in a cache."
+        )
+        headings = ["preset", "backend", "device", "precision", "clips"]
+        yield table([*headings, *(heading for heading, _, _ in SPEED_COLUMNS)], rows)
+
+
+def parts_section():
+    """What only the DDSP decoder has: a column for each backend."""
+    for preset in sorted({name.split("_", 1)[1].rsplit("_", 1)[0] for name in results.names("parts_*")}):
+        found = {backend: f"parts_{preset}_{backend}" for backend in BACKENDS}
+        found = {backend: name for backend, name in found.items() if name in results.names()}
+        yield f"## Parts of `{preset}`, one core"
+        yield "A ratio is how many times as fast as plain PyTorch, in turns in one process."
+        rows = [
+            [heading, *(shown(value(name, *keys), form) for name in found.values())]
+            for heading, keys, form in PARTS
+        ]
+        yield table(["part", *found], rows)
+        for name in found.values():
+            if (results.FOLDER / f"{name}.png").exists():
+                yield f"![How the harmonic bank grows](results/{name}.png)"
+
+
+def training_section():
+    """Loss over time beside plain PyTorch."""
+    if "training_curves" in results.names():
+        yield "## Training beside plain PyTorch"
+        yield "![Loss over minutes of one core](results/training_curves.png)"
+
+
+def student_section():
+    """The tables of the four student projects, theirs and ours."""
+    if "tables" in results.names():
+        yield "## The student projects, theirs and ours"
+        for entry in results.read("tables").values["tables"]:
+            yield f"### {entry['title']}"
+            yield entry["text"]
+            yield table(entry["columns"], [[tables.cell(cell) for cell in row] for row in entry["rows"]])
+
+
+def whole_file(name):
+    """A result file, folded: command, machine and every value."""
+    record = results.read(name)
+    versions = ", ".join(f"{package} {number}" for package, number in record.versions.items())
+    rows = [list(pair) for pair in flat(record.values)]
+    return "\n\n".join(
+        [
+            f"<details><summary>{record.name}</summary>",
+            f"`{record.command}`, seed {record.seed}, commit {record.commit}, {record.date}, "
+            f"{record.machine.processor}, {record.machine.cores} cores, {record.machine.system}; {versions}",
+            table(["value", "found"], rows),
+            "</details>",
+        ]
+    )
 
 
 def flat(values, prefix=""):
-    """``(path, text)`` of every leaf of nested dicts."""
+    """``(path, text)`` of every leaf of nested dicts and of lists of dicts."""
     for key, leaf in values.items():
+        if isinstance(leaf, list) and leaf and isinstance(leaf[0], dict):
+            leaf = dict(enumerate(leaf))
         if isinstance(leaf, dict):
             yield from flat(leaf, f"{prefix}{key} / ")
         else:

@@ -2,40 +2,91 @@
 
 import datetime
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
 import subprocess
 import sys
 
+import pydantic
+
 FOLDER = pathlib.Path(__file__).parent / "results"
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "librosa", "swift-f0")
 
 
-def write(name, values):
-    """Write ``results/<name>.json``: the values, and all that is needed to measure them again.
+class Machine(pydantic.BaseModel, extra="forbid", frozen=True):
+    """Where it was measured. A GPU is named in the rows that were measured on it."""
+
+    processor: str
+    cores: int
+    system: str
+
+
+class Record(pydantic.BaseModel, extra="forbid", frozen=True):
+    """A result file: what was measured, and all that is needed to measure it again.
+
+    Attributes:
+        name: that of the file.
+        values: units are in the keys.
+        seed: of everything random in it.
+        command: that wrote it.
+        date: ISO 8601.
+        commit: of the code; '+' where the working tree differed.
+        machine: where.
+        versions: of Python and packages.
+    """
+
+    name: str
+    values: dict
+    seed: int
+    command: str
+    date: datetime.date
+    commit: str
+    machine: Machine
+    versions: dict[str, str]
+
+
+def write(name, values, *, seed=0):
+    """Write ``results/<name>.json``, a ``Record``.
 
     Args:
         name: of the result; an earlier one of that name is replaced.
         values: dict that JSON can hold; units in the keys.
+        seed: of everything random in it.
 
     Returns:
         pathlib.Path of the file.
     """
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
-    record = {"name": name, "values": values, "command": command(), "date": str(datetime.date.today())}
-    record |= {"commit": commit(), "machine": machine(), "versions": versions()}
+    record = Record(
+        name=name,
+        values=values,
+        seed=seed,
+        command=command(),
+        date=datetime.date.today(),
+        commit=commit(),
+        machine=machine(),
+        versions=versions(),
+    )
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(record, indent=2) + "\n")
+    draft.write_text(record.model_dump_json(indent=2) + "\n")
     os.replace(draft, path)
     return path
 
 
 def read(name):
-    """The record that ``write`` made."""
-    return json.loads((FOLDER / f"{name}.json").read_text())
+    """The ``Record`` of that name.
+
+    Raises:
+        ValueError: the file is not what ``write`` writes.
+    """
+    return Record.model_validate_json((FOLDER / f"{name}.json").read_text())
+
+
+def names(pattern="*"):
+    """Names of all results that a shell pattern matches, sorted."""
+    return sorted(path.stem for path in FOLDER.glob(f"{pattern}.json"))
 
 
 def command():
@@ -64,7 +115,7 @@ def machine():
     if cpuinfo.exists():
         lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
         model = next((value.strip() for key, _, value in lines if key.strip() == "model name"), model)
-    return {"processor": model, "cores": os.cpu_count(), "system": platform.system()}
+    return Machine(processor=model, cores=os.cpu_count(), system=platform.system())
 
 
 def versions():

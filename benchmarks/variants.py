@@ -74,7 +74,7 @@ def finished(preset_name, shared):
     name = f"variants_{preset_name}"
     if not (results.FOLDER / f"{name}.json").exists():
         return {}
-    values = results.read(name)["values"]
+    values = results.read(name).values
     return values["variants"] if {key: values[key] for key in shared} == shared else {}
 
 
@@ -175,7 +175,9 @@ def held_out_losses(model, data, *, chords):
     losses = {}
     for index, recording in enumerate(recordings):
         places = [place for place in crops.validation_places() if place[0] == index]
-        losses[recording.name] = loss_parts(model, crops.collate(*zip(*places, strict=True)))["mss"]
+        batch = crops.collate(*zip(*places, strict=True))
+        generated = model.synthesize(**model.controls(batch["f0_hz"], batch["loudness_db"]))
+        losses[recording.name] = loss_parts(model, batch["audio"], generated)["mss"]
     plain = [loss for name, loss in losses.items() if not fnmatch.fnmatch(name, chords)]
     return {
         "held_out": float(np.mean(list(losses.values()))),

@@ -1,4 +1,4 @@
-"""What each architecture is timed at: a training step, its use, and the same in plain PyTorch.
+"""What each architecture is measured at: a training step, its use, the same in plain PyTorch, its quality.
 
 A new architecture adds its entry to ``WORKLOADS``.
 """
@@ -6,7 +6,7 @@ A new architecture adds its entry to ``WORKLOADS``.
 import dataclasses
 from collections.abc import Callable
 
-from benchmarks import ddsp_parts, train_step
+from benchmarks import ddsp_parts, ddsp_quality, train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Workload:
         baseline_step: ``(preset, batch_size, device)`` to a function that does a step in plain PyTorch, on a
             device of its name.
         baseline_use: likewise, what ``use`` does.
-        parts: ``(model, seconds, batch_size, repeats)`` to ``(name, result)`` of what only this architecture
-            has.
+        parts: ``(model, seconds, batch_size, repeats, picture)`` to ``(name, result)`` of what only this
+            architecture has.
+        reconstructions: see ``ddsp_quality.reconstructions``.
     """
 
     clip_seconds: float
@@ -30,6 +31,7 @@ class Workload:
     baseline_step: Callable
     baseline_use: Callable
     parts: Callable
+    reconstructions: Callable
 
 
 def ddsp_batch(model, batch_size):
@@ -67,5 +69,6 @@ WORKLOADS = {
         baseline_step=train_step.baseline_step,
         baseline_use=ddsp_baseline_use,
         parts=ddsp_parts.measurements,
+        reconstructions=ddsp_quality.reconstructions,
     )
 }

@@ -189,7 +189,7 @@ def test_a_run_writes_what_the_report_reads(tmp_path, small_preset, monkeypatch)
     rows = results.read(f"throughput_ddsp_violin_{backend}_cpu")["values"]["rows"]
     assert [(row["batch_size"], row["precision"]) for row in rows] == [(2, "float32"), (3, "float32")]
     name = f"parts_ddsp_violin_{backend}"
-    values = results.read(name)["values"]
+    values = results.read(name).values
     speeds = [
         values[stage]["times_real_time_median"]
         for stage in ("transfer", "features", "controls", "synthesize")
