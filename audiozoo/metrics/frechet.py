@@ -192,12 +192,13 @@ def _at_infinity(levels):
 def _distance(a, b):
     if min(len(a), len(b)) < a.shape[1]:
         return _distance_by_nuclear_norm(a, b)
-    return frechet_distance_from_moments(a.mean(axis=0), _covariance(a), b.mean(axis=0), _covariance(b))
+    return frechet_distance_from_moments(*_moments(a), *_moments(b))
 
 
-def _covariance(rows):
-    centred = rows - rows.mean(axis=0)
-    return centred.T @ centred / (len(rows) - 1)
+def _moments(rows):
+    mean = rows.mean(axis=0)
+    centred = rows - mean
+    return mean, centred.T @ centred / (len(rows) - 1)
 
 
 def _distance_by_nuclear_norm(a, b):

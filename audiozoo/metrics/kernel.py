@@ -73,8 +73,11 @@ def kid(reference, generated, *, reference_groups=None, generated_groups=None, n
 
 def squared_distances(x, y):
     """Squared Euclidean distances ``(rows of x, rows of y)``; what rounding leaves below 0 is 0."""
-    products = x @ y.T
-    return np.maximum(np.sum(x**2, axis=1)[:, None] + np.sum(y**2, axis=1) - 2.0 * products, 0.0)
+    distances = x @ y.T
+    distances *= -2.0  # in place: these matrices are most of what a score costs
+    distances += np.sum(x**2, axis=1)[:, None]
+    distances += np.sum(y**2, axis=1)
+    return np.maximum(distances, 0.0, out=distances)
 
 
 def median_distance(rows):

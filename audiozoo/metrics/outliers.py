@@ -1,7 +1,7 @@
 """How unlike the reference is one clip?
 
-The root mean square Mahalanobis distance of the clip's rows from the reference's mean, a dimension: 1 is what
-the reference's own rows have on average, whatever the embedding. The covariance is shrunk towards a diagonal
+The root mean square Mahalanobis distance of the clip's rows from the reference's mean, relative to that of the
+reference's own rows, which is 1 whatever the embedding. The covariance is shrunk towards a diagonal
 one (Ledoit and Wolf, 2004, A well-conditioned estimator for large-dimensional covariance matrices, with
 dimensions scaled to variance 1), so that few rows in many dimensions do not make every new clip look far.
 """
@@ -26,10 +26,12 @@ class ReferenceDistance:
         variances, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
         shrinkage = ledoit_wolf_shrinkage(scaled)
         shrunk = (1.0 - shrinkage) * variances + shrinkage * np.mean(variances)
-        self.whitening = directions / np.sqrt(np.maximum(shrunk, LEAST_SPREAD**2))
+        shrunk = np.maximum(shrunk, LEAST_SPREAD**2)
+        typical = max(np.mean(variances / shrunk), LEAST_SPREAD)  # of the squared distance, less than 1
+        self.whitening = directions / np.sqrt(shrunk * typical)
 
     def of(self, rows):
-        """Distance of the rows ``(rows, dimensions)`` of one clip: float, 1 for a typical one."""
+        """Distance of the rows ``(rows, dimensions)`` of one clip: float, 1 for the reference itself."""
         white = (rows - self.mean) / self.spread @ self.whitening
         return float(np.sqrt(np.mean(white**2)))
 

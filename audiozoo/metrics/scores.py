@@ -8,7 +8,7 @@ from audiozoo.metrics.frechet import few_rows, frechet_distance_from_moments, fr
 from audiozoo.metrics.kernel import kad, kid
 
 WORST = 10
-DISTANCE = "root mean square Mahalanobis distance from the reference, a dimension; 1 is typical of it"
+DISTANCE = "root mean square Mahalanobis distance from the reference; its own rows have 1"
 
 
 def compare(reference, generated, *, embedding="mel_statistics", k=5, seed=0):
