@@ -12,6 +12,9 @@ the same set.
 - coverage: share of reference rows whose ball holds a generated row. The generated set's outliers do not
   matter to it. (Both: Naeem et al., 2020, arXiv:2002.09797, eq. 3 and 4.)
 
+Precision and density ask where a row lies, not how good it sounds: sounds that were all made dull can stay
+inside the support of a varied reference, and crowd there. Recall and coverage then fall. Report all four.
+
 Neighbours within one clip are passed over: they are near for being of one recording. Balls are closed.
 """
 

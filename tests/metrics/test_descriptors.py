@@ -42,7 +42,9 @@ def test_every_frame_is_librosas(name, window_length, hop):
     }
     for attribute, expected in theirs.items():
         scale = RATE if attribute.endswith("_hz") else 1.0
-        np.testing.assert_allclose(getattr(ours, attribute), expected[0], atol=1e-8 * scale, err_msg=attribute)
+        np.testing.assert_allclose(
+            getattr(ours, attribute), expected[0], atol=1e-8 * scale, err_msg=attribute
+        )
 
 
 def test_loudness_is_librosas_a_weighting_of_the_power():

@@ -65,9 +65,7 @@ def test_eigenvalues_nuclear_norm_and_matrix_root_agree_to_a_hundred_millionth()
 @pytest.mark.parametrize("rows_a, rows_b", [(30, 25), (30, 200), (200, 30), (30, 40)])
 def test_fewer_rows_than_dimensions_agree_with_the_eigendecompositions(rows_a, rows_b):
     a, b = normal(rows_a, 40, 1), normal(rows_b, 40, 2, mean=0.2)
-    by_eigenvalues = frechet_distance_from_moments(
-        a.mean(axis=0), np.cov(a.T), b.mean(axis=0), np.cov(b.T)
-    )
+    by_eigenvalues = frechet_distance_from_moments(a.mean(axis=0), np.cov(a.T), b.mean(axis=0), np.cov(b.T))
     # The eigenvalues that should be 0 are known to 1e-15, their roots to 3e-8.
     assert frechet_distance(a, b) == pytest.approx(by_eigenvalues, abs=1e-5)
 

@@ -109,7 +109,9 @@ def test_order_of_rows_and_names_of_clips_do_not_matter():
 
 
 def test_p_values_are_uniform_where_distributions_are_equal_and_small_where_not():
-    alike = [kad(normal(40, 4, 2 * s), normal(40, 4, 2 * s + 1), num_resamples=99).p_value for s in range(100)]
+    alike = [
+        kad(normal(40, 4, 2 * s), normal(40, 4, 2 * s + 1), num_resamples=99).p_value for s in range(100)
+    ]
     # Of 100 uniform values, 25 +- 3 * 4.3 lie below 0.25.
     assert 12 <= np.sum(np.array(alike) <= 0.25) <= 38
     apart = kad(normal(60, 4, 1), normal(60, 4, 2, mean=1.0), num_resamples=99)

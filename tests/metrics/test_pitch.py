@@ -11,7 +11,9 @@ def tracks(seed):
     """A voice with pauses, and an estimate that is off, an octave off, deaf or dreaming here and there."""
     rng = np.random.default_rng(seed)
     reference = 220.0 * 2.0 ** np.cumsum(rng.normal(0, 0.02, 500))
-    estimate = reference * 2.0 ** (rng.normal(0, 40, 500) / 1200.0) * rng.choice([1, 2, 0], 500, p=[0.8, 0.1, 0.1])
+    estimate = (
+        reference * 2.0 ** (rng.normal(0, 40, 500) / 1200.0) * rng.choice([1, 2, 0], 500, p=[0.8, 0.1, 0.1])
+    )
     return np.where(rng.random(500) < 0.3, 0.0, reference), estimate
 
 
@@ -44,7 +46,9 @@ def test_tracks_without_pauses_or_without_voice_are_mir_evals_too(silent):
     accuracy = mir_eval.melody.raw_pitch_accuracy(*voiced, *heard)
     assert raw_pitch_accuracy(reference, estimate) == accuracy
     assert voicing_recall(reference, estimate) == mir_eval.melody.voicing_recall(voiced[0], heard[0])
-    assert voicing_false_alarm(reference, estimate) == mir_eval.melody.voicing_false_alarm(voiced[0], heard[0])
+    assert voicing_false_alarm(reference, estimate) == mir_eval.melody.voicing_false_alarm(
+        voiced[0], heard[0]
+    )
 
 
 def test_deviations_are_signed_and_only_where_both_are_voiced():
@@ -54,7 +58,9 @@ def test_deviations_are_signed_and_only_where_both_are_voiced():
     assert deviation_cents(reference, np.zeros(4)).shape == (0,)
 
 
-@pytest.mark.parametrize("measure", [raw_pitch_accuracy, deviation_cents, voicing_recall, voicing_false_alarm])
+@pytest.mark.parametrize(
+    "measure", [raw_pitch_accuracy, deviation_cents, voicing_recall, voicing_false_alarm]
+)
 @pytest.mark.parametrize(
     "reference, estimate, sentence",
     [

@@ -70,7 +70,12 @@ def noise(samples):
 
 @pytest.mark.parametrize(
     "shape, axes",
-    [(["batch", 96, 64], [1]), (["batch", 1, 96, 64], [1, 2]), (["b", 96, 64, 1], [1, 3]), ([1, 96, 64], [1])],
+    [
+        (["batch", 96, 64], [1]),
+        (["batch", 1, 96, 64], [1, 2]),
+        (["b", 96, 64, 1], [1, 3]),
+        ([1, 96, 64], [1]),
+    ],
 )
 def test_vggish_is_given_log_mel_examples_in_the_networks_own_shape(tmp_path, shape, axes):
     embedding = vggish(mean_over_time(tmp_path / "net.onnx", shape, axes))
@@ -96,7 +101,9 @@ def test_vggish_features_are_those_of_its_released_code():
 def test_encodecs_channels_become_dimensions(tmp_path):
     pooled = node("MaxPool", ["x"], "p", kernel_shape=[320], strides=[320])
     doubled = node("Concat", ["p", "p"], "y", axis=1)
-    path = network(tmp_path / "net.onnx", {"x": ["batch", 1, "samples"]}, [pooled, doubled], ("y", ["b", 2, "t"]))
+    path = network(
+        tmp_path / "net.onnx", {"x": ["batch", 1, "samples"]}, [pooled, doubled], ("y", ["b", 2, "t"])
+    )
     embedding = encodec(path)
     audio = noise(24000 * 2).astype("float32")
     assert (embedding.name, embedding.hop) == ("encodec", 320)
@@ -106,8 +113,6 @@ def test_encodecs_channels_become_dimensions(tmp_path):
 
 
 def test_clap_repeats_a_sound_that_is_too_short(tmp_path):
-    last_ten = node("Slice", ["x", "from", "to", "axis"], "y")  # initializers are left out: pool instead
-    del last_ten
     pooled = node("MaxPool", ["x"], "y", kernel_shape=[48000], strides=[48000])
     path = network(tmp_path / "net.onnx", {"x": ["batch", 1, 480000]}, [pooled], ("y", ["b", 1, 10]))
     embedding = clap(path)

@@ -46,22 +46,26 @@ def folders(tmp_path_factory):
     return {
         "reference": write_folder(root / "reference", 0),
         "alike": write_folder(root / "alike", 1),
-        "noise": write_folder(root / "noise", 1, change=noisy(0.0003)),
-        "more noise": write_folder(root / "more noise", 1, change=noisy(0.02)),
-        "dull": write_folder(root / "dull", 1, change=dull(5000.0)),
-        "duller": write_folder(root / "duller", 1, change=dull(1500.0)),
+        "noise": write_folder(root / "noise", 1, change=noisy(0.003)),
+        "more noise": write_folder(root / "more noise", 1, change=noisy(0.03)),
+        "dull": write_folder(root / "dull", 1, change=dull(1000.0)),
+        "duller": write_folder(root / "duller", 1, change=dull(400.0)),
     }
 
 
 @pytest.fixture(scope="module")
 def reports(folders):
-    reference = embed_folder(folders["reference"], "mfcc")
-    names = [name for name in folders if name != "reference"]
-    return {name: compare(reference, folders[name], embedding="mfcc") for name in names}
+    """Reports on every folder by name, by embedding."""
+    found = {}
+    for embedding in ("mfcc", "mel_statistics"):
+        reference = embed_folder(folders["reference"], embedding)
+        names = [name for name in folders if name != "reference"]
+        found[embedding] = {name: compare(reference, folders[name], embedding=embedding) for name in names}
+    return found
 
 
 def test_a_report_is_json_and_says_what_its_numbers_are_of(reports):
-    report = reports["alike"]
+    report = reports["mfcc"]["alike"]
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert report["embedding"] | {"hash": ""} == {
         "name": "mfcc",
@@ -79,24 +83,34 @@ def test_a_report_is_json_and_says_what_its_numbers_are_of(reports):
     assert "60 clips" in report["warnings"][0]
 
 
-def test_equal_distributions_are_found_equal(reports):
-    scores = reports["alike"]["scores"]
+@pytest.mark.parametrize("embedding", ["mfcc", "mel_statistics"])
+def test_equal_distributions_are_found_equal(reports, embedding):
+    scores = reports[embedding]["alike"]["scores"]
     assert scores["frechet_infinity"]["low"] < 0.0 < scores["frechet_infinity"]["high"]
     assert scores["kad"]["p_value"] > 0.05
-    assert scores["precision"]["value"] > 0.8
-    assert scores["coverage"]["value"] > 0.8
+    assert scores["precision"]["value"] > 0.9
+    assert scores["coverage"]["value"] > 0.9
 
 
-@pytest.mark.parametrize("steps", [["alike", "noise", "more noise"], ["alike", "dull", "duller"]])
-def test_every_score_gets_worse_with_noise_and_with_a_low_pass(reports, steps):
-    for name in SCORES:
-        values = [reports[step]["scores"][name]["value"] for step in steps]
+@pytest.mark.parametrize(
+    "embedding, worse, names",
+    [
+        ("mfcc", ["noise", "more noise"], SCORES),
+        ("mfcc", ["dull", "duller"], SCORES),
+        ("mel_statistics", ["noise", "more noise"], SCORES),
+        # Dull sounds stay inside the reference's support there, and crowd: see coverage.py.
+        ("mel_statistics", ["dull", "duller"], [*DISTANCES, "recall", "coverage"]),
+    ],
+)
+def test_scores_get_worse_with_noise_and_with_a_low_pass(reports, embedding, worse, names):
+    steps = [reports[embedding][name]["scores"] for name in ("alike", *worse)]
+    for name in names:
+        values = [scores[name]["value"] for scores in steps]
         if name in DISTANCES:
-            assert values == sorted(set(values)), name
+            assert values[0] < values[1] < values[2], name
         else:
-            assert values[0] > values[-1], name
-            assert values[1] >= values[2], name
-    assert reports[steps[-1]]["scores"]["kad"]["p_value"] < 0.01
+            assert values[0] > values[1] >= values[2], name
+    assert steps[2]["kad"]["p_value"] < 0.01
 
 
 def test_the_clip_that_does_not_belong_is_named_first(folders, tmp_path):
