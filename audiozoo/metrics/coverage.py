@@ -10,22 +10,25 @@ the same set.
   distributions, more where the generated set crowds. One outlier of the reference makes a huge ball, which
   precision counts in full and density as one ball among many.
 - coverage: share of reference rows whose ball holds a generated row. The generated set's outliers do not
-  matter to it. (Both: Naeem et al., 2020, arXiv:2002.09797, eq. 3 and 4.)
+  matter to it. (Both: Naeem et al., 2020, arXiv:2002.09797, section 3.)
 
 Precision and density ask where a row lies, not how good it sounds: sounds that were all made dull can stay
 inside the support of a varied reference, and crowd there. Recall and coverage then fall. Report all four.
 
-Neighbours within one clip are passed over: they are near for being of one recording. Balls are closed.
+Rows of one clip are near each other for being of one recording, and would shrink the balls. So one row is
+drawn from each clip, and the scores are means over several such draws: every draw is of independent rows, as
+the definitions ask. Every clip counts alike, however long. Balls are closed.
 """
 
 import dataclasses
 
 import numpy as np
 
-from audiozoo.metrics.estimates import Estimate, check_sets, clip_numbers, mean_estimate
+from audiozoo.metrics.estimates import Estimate, check_sets, clip_numbers, mean_estimate, rows_by_clip
 from audiozoo.metrics.kernel import squared_distances
 
 BLOCK_ROWS = 512  # rows of the matrix of distances computed at once: bounds memory
+DRAWS = 10  # of one row a clip, where clips have several
 ROUNDING = 1e-12  # of a squared distance that should be 0, relative to the largest squared norm
 
 
@@ -46,26 +49,61 @@ def prdc(
 
     Args:
         reference, generated: ``(rows, dimensions)``.
-        k: a ball reaches to the k-th nearest row of another clip.
+        k: a ball reaches to the k-th nearest other row.
         reference_groups, generated_groups: ``(rows,)``, the clip of each row; None: rows are independent.
         num_resamples: bootstrap draws.
-        seed: of the draws.
+        seed: of all draws.
 
     Returns:
         Coverage.
 
     Raises:
-        ValueError: see ``estimates``; k below 1, or not below the number of rows of other clips.
+        ValueError: see ``estimates``; k below 1, or not below the number of clips of either set.
     """
     reference, generated = check_sets(reference, generated)
     centre = reference.mean(axis=0)  # near 0, squared norms round less
-    reference, generated = reference - centre, generated - centre
-    reference_clip = clip_numbers(reference_groups, len(reference), "reference_groups")
-    generated_clip = clip_numbers(generated_groups, len(generated), "generated_groups")
-    reference_reach = squared_reach(reference, reference_clip, k, "reference")
-    generated_reach = squared_reach(generated, generated_clip, k, "generated")
-    slack = ROUNDING * max(np.max(np.sum(rows**2, axis=1)) for rows in (reference, generated))
+    sets = reference - centre, generated - centre
+    clips = [
+        rows_by_clip(clip_numbers(reference_groups, len(reference), "reference_groups")),
+        rows_by_clip(clip_numbers(generated_groups, len(generated), "generated_groups")),
+    ]
+    fewest = min(len(of_set) for of_set in clips)
+    if not 1 <= k < fewest:
+        raise ValueError(
+            f"k must be between 1 and {fewest - 1}, one less than the clips of the smaller set; got {k!r}. "
+            "Lower k, or embed more clips."
+        )
+    rng = np.random.default_rng(seed)
+    alone = all(len(of_set) == len(rows) for of_set, rows in zip(clips, sets, strict=True))
+    draws = [
+        memberships(*(rows[one_of_each(of_set, rng)] for rows, of_set in zip(sets, clips, strict=True)), k)
+        for _ in range(1 if alone else DRAWS)
+    ]
+    precise, dense, recalled, covered = (np.mean(values, axis=0) for values in zip(*draws, strict=True))
+    bootstrap = {"rng": rng, "num_resamples": num_resamples}
+    return Coverage(
+        precision=mean_estimate(precise, **bootstrap),
+        recall=mean_estimate(recalled, **bootstrap),
+        density=mean_estimate(dense, **bootstrap),
+        coverage=mean_estimate(covered, **bootstrap),
+    )
 
+
+def one_of_each(clips, rng):
+    """Index of a random row of each clip, from row indices of each."""
+    return np.array([rows[rng.integers(len(rows))] for rows in clips])
+
+
+def memberships(reference, generated, k):
+    """What the four scores are the means of, for two sets of independent rows.
+
+    Returns:
+        ``(precise, dense, recalled, covered)``: for each generated row, whether a ball of the reference holds
+        it, and how many do, over k; for each reference row, whether a ball of the generated set holds it, and
+        whether its own holds a generated row.
+    """
+    reference_reach, generated_reach = squared_reach(reference, k), squared_reach(generated, k)
+    slack = ROUNDING * max(np.max(np.sum(rows**2, axis=1)) for rows in (reference, generated))
     balls = np.zeros(len(generated))  # of the reference, that hold each generated row
     recalled, covered = np.zeros(len(reference), bool), np.zeros(len(reference), bool)
     for start in range(0, len(generated), BLOCK_ROWS):
@@ -75,28 +113,15 @@ def prdc(
         balls[block] = inside.sum(axis=1)
         covered |= inside.any(axis=0)
         recalled |= (distances <= generated_reach[block, None]).any(axis=0)
-
-    draws = {"rng": np.random.default_rng(seed), "num_resamples": num_resamples}
-    return Coverage(
-        precision=mean_estimate(balls > 0, generated_clip, **draws),
-        recall=mean_estimate(recalled, reference_clip, **draws),
-        density=mean_estimate(balls / k, generated_clip, **draws),
-        coverage=mean_estimate(covered, reference_clip, **draws),
-    )
+    return balls > 0, balls / k, recalled, covered
 
 
-def squared_reach(rows, clip, k, name):
-    """Squared distance from each row ``(rows, dimensions)`` to the k-th nearest one of another clip."""
-    others = len(rows) - np.bincount(clip).max()
-    if not 1 <= k <= others:
-        raise ValueError(
-            f"k must be between 1 and {others}, the rows of {name} that each row has in other clips; "
-            f"got {k!r}. Lower k, or embed more clips."
-        )
+def squared_reach(rows, k):
+    """Squared distance from each row ``(rows, dimensions)`` to its k-th nearest other one."""
     reach = np.empty(len(rows))
     for start in range(0, len(rows), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        distances = squared_distances(rows[block], rows)
-        distances[clip[block, None] == clip] = np.inf
-        reach[block] = np.partition(distances, k - 1, axis=1)[:, k - 1]
+        distances = squared_distances(rows[start : start + BLOCK_ROWS], rows)
+        here = np.arange(len(distances))
+        distances[here, start + here] = np.inf  # no row is its own neighbour
+        reach[start + here] = np.partition(distances, k - 1, axis=1)[:, k - 1]
     return reach

@@ -1,7 +1,7 @@
 """What a sound is like, frame by frame: loudness, brightness, spread, noisiness.
 
 Conventions are librosa's: a periodic Hann window, frame t centred on sample ``t * hop``, zeros beyond both
-ends. Definitions: Peeters (2004), A large set of audio features for sound description, sections 6 and 7.
+ends. Definitions: Peeters (2004), A large set of audio features for sound description.
 """
 
 import dataclasses

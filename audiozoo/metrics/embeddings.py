@@ -233,11 +233,13 @@ class EncoderEmbedding(WindowEmbedding):
             )
         self.model = model
         window_samples = round(window_seconds * model.sample_rate)
+        if window_samples < 1:
+            raise ValueError(f"window_seconds must be positive; got {window_seconds!r}. Use 1.0.")
         latent = as_numpy(model.encode(np.zeros((1, window_samples), "float32")))
         if latent.ndim < 2 or len(latent) != 1:
             raise ValueError(
-                "model.encode must make (batch, ..., latent) of audio (batch, samples); of one window it made "
-                f"{latent.shape}."
+                "model.encode must make (batch, ..., latent) of audio (batch, samples); of one window it "
+                f"made {latent.shape}."
             )
         config = model.get_config() if hasattr(model, "get_config") else {}
         super().__init__(
@@ -327,8 +329,8 @@ class EmbeddedSet:
 def embed_folder(source, embedding="mel_statistics", *, against=None, max_rows=MAX_ROWS, seed=0):
     """Embed every audio file below a folder, one at a time.
 
-    Memory holds one file and ``max_rows`` rows, however many files there are. Files that cannot be read as
-    audio are skipped, and named in the result.
+    Memory holds one file and ``max_rows`` rows, and of all others no more than the name. Files that cannot
+    be read as audio are skipped, and named in the result.
 
     Args:
         source: folder, searched recursively; or paths of files.
@@ -357,8 +359,9 @@ def embed_folder(source, embedding="mel_statistics", *, against=None, max_rows=M
         except AudioError as error:
             skipped.append((str(path), str(error)))
             continue
-        rows = check_finite(embedding.embed(audio, embedding.sample_rate), path, embedding)
+        rows = embedding.embed(audio, embedding.sample_rate)
         moments = RunningMoments(rows.shape[1]) if moments is None else moments
+        check_rows(rows, len(moments.mean), path, embedding)
         moments.add(rows)
         sample.add(rows, clips)
         if distance is not None:
@@ -431,14 +434,18 @@ def described(embedded):
     return f"{name!r} at {embedded.sample_rate} Hz (hash {embedded.hash})"
 
 
-def check_finite(rows, path, embedding):
-    """The rows. Raises ValueError if one is not finite."""
+def check_rows(rows, dimensions, path, embedding):
+    """Raise ValueError if rows of a file are not finite, or not of so many dimensions."""
+    if rows.shape[1] != dimensions:
+        raise ValueError(
+            f"embedding {embedding.name!r} must make rows of {dimensions} dimensions, as of the first file; "
+            f"of {str(path)!r} it makes {rows.shape[1]}. Mend the embedding."
+        )
     if not np.isfinite(rows).all():
         raise ValueError(
             f"embedding {embedding.name!r} must make finite rows; of {str(path)!r} it makes NaN or infinity. "
             "Leave that file out, or mend the embedding."
         )
-    return rows
 
 
 def hash_of(settings, weights=()):

@@ -103,9 +103,7 @@ def percentile_interval(draws):
     return float(low), float(high)
 
 
-def mean_estimate(values, clip, *, rng, num_resamples):
-    """Mean over rows ``(rows,)`` with the bootstrap interval of clips drawn with replacement."""
-    sums, counts = np.bincount(clip, weights=values), np.bincount(clip)
-    draws = rng.integers(len(sums), size=(num_resamples, len(sums)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+def mean_estimate(values, *, rng, num_resamples):
+    """Mean of one value a clip ``(clips,)`` with the bootstrap interval of clips drawn with replacement."""
+    means = values[rng.integers(len(values), size=(num_resamples, len(values)))].mean(axis=1)
     return Estimate(float(np.mean(values)), *percentile_interval(means))

@@ -87,15 +87,29 @@ def frechet_distance_from_moments(reference_mean, reference_covariance, generate
 def frechet_infinity(
     reference, generated, *, reference_groups=None, generated_groups=None, num_resamples=100, seed=0
 ):
-    """Fréchet distance at infinitely many rows, with its interval: ``frechet_estimates(...).infinity``."""
-    settings = {"num_resamples": num_resamples, "seed": seed}
-    return frechet_estimates(
+    """Fréchet distance at infinitely many rows: ``frechet_estimates(...).infinity``.
+
+    Warns of sets too small to be trusted, see ``few_rows``. Args, Raises: as ``frechet_estimates``.
+
+    Returns:
+        Estimate.
+    """
+    estimates = frechet_estimates(
         reference,
         generated,
         reference_groups=reference_groups,
         generated_groups=generated_groups,
-        **settings,
-    ).infinity
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+    for name, rows, groups in (
+        ("reference", reference, reference_groups),
+        ("generated", generated, generated_groups),
+    ):
+        clips = None if groups is None else len(np.unique(groups))
+        for sentence in few_rows(name, *np.shape(rows), clips=clips):
+            warnings.warn(sentence, stacklevel=2)
+    return estimates.infinity
 
 
 def frechet_estimates(
@@ -105,13 +119,14 @@ def frechet_estimates(
 
     Both sets are cut at random into halves and thirds, and the mean distance of the parts is extrapolated
     along a straight line in 1/n to 0. Taking the same share of both sets makes it a straight line for sets
-    of different size too. The fewer rows a dimension, the less straight: see ``few_rows``.
+    of different size too. The fewer rows a dimension, the less straight: see ``few_rows``, which
+    ``frechet_distance`` and ``frechet_infinity`` warn of.
 
     The interval comes from the bootstrap. Drawn from the sets as they are, the true distance is the plain
     one, and what the draws' extrapolations miss it by is what ours misses the truth by (the basic bootstrap:
-    Davison and Hinkley, 1997, eq. 5.6). A percentile interval would hold the bias it is to be free of. Where
-    sets are alike it is wider than it need be: there the distance grows with the square of their difference,
-    and draws, being of sets that differ a little, scatter more than measurements do.
+    Davison and Hinkley, 1997, section 5.2). A percentile interval would hold the bias it is to be free of.
+    Where sets are alike it is wider than it need be: there the distance grows with the square of their
+    difference, and draws, being of sets that differ a little, scatter more than measurements do.
 
     Args:
         reference, generated: ``(rows, dimensions)``.

@@ -7,7 +7,7 @@ class RunningMoments:
     """Mean and covariance of all rows so far, exact and stable in one pass.
 
     Batches are merged by their own means: sums of squares are never subtracted from each other (Chan, Golub
-    and LeVeque, 1983, Algorithms for computing the sample variance, eq. 1.5 for matrices).
+    and LeVeque, 1983, Algorithms for computing the sample variance).
 
     Attributes:
         count: rows so far.

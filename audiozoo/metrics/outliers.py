@@ -1,7 +1,7 @@
 """How unlike the reference is one clip?
 
-The root mean square Mahalanobis distance of the clip's rows from the reference's mean, relative to that of the
-reference's own rows, which is 1 whatever the embedding. The covariance is shrunk towards a diagonal
+The root mean square Mahalanobis distance of the clip's rows from the reference's mean, relative to that of
+the reference's own rows, which is 1 whatever the embedding. The covariance is shrunk towards a diagonal
 one (Ledoit and Wolf, 2004, A well-conditioned estimator for large-dimensional covariance matrices, with
 dimensions scaled to variance 1), so that few rows in many dimensions do not make every new clip look far.
 """
@@ -37,7 +37,7 @@ class ReferenceDistance:
 
 
 def ledoit_wolf_shrinkage(centred):
-    """Best weight of the mean variance against the sample covariance, 0..1 (eq. 14 of the source).
+    """Best weight of the mean variance against the sample covariance, 0..1.
 
     Args:
         centred: ``(rows, dimensions)`` with mean 0.

@@ -4,7 +4,7 @@ A track is ``(frames,)`` in Hz on the same frames as the reference; 0 Hz means u
 pitch alone: where a tracker offers a pitch though it holds the frame for unvoiced, pass the pitch; for the
 voicing measures, pass the track with 0 Hz in those frames.
 
-Sources: Poliner et al. (2007), Melody transcription from music audio, section II.B; Raffel et al. (2014),
+Sources: Poliner et al. (2007), Melody transcription from music audio; Raffel et al. (2014),
 mir_eval. A reference without the frames in question scores what it does there: accuracy 0, recall 1, false
 alarm 0.
 """

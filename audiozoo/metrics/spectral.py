@@ -47,7 +47,7 @@ def relative_spectral_distance(reference, estimate, *, window_lengths=WINDOW_LEN
 
     Mean over windows of the spectral convergence ``|A - B| / |A|`` (Frobenius norms) and the mean
     ``|log A - log B|`` of magnitudes raised to 80 dB below the loudest of the reference (the two terms of
-    Yamamoto et al., 2020, Parallel WaveGAN, arXiv:1910.11480, eq. 4 and 5). Args, Returns, Raises: as
+    Yamamoto et al., 2020, Parallel WaveGAN, arXiv:1910.11480, section 2.2). Args, Returns, Raises: as
     ``multi_scale_spectral_distance``; ValueError for a silent reference too.
     """
     reference, estimate = check_pair(reference, estimate, longer_than=max(window_lengths) // 2, sounding=True)
@@ -63,8 +63,8 @@ def relative_spectral_distance(reference, estimate, *, window_lengths=WINDOW_LEN
 def spectral_convergence(reference, estimate, *, window_length=2048):
     """Norm of the difference of magnitudes over the norm of the reference's; 1 for silence.
 
-    Sturmel and Daudet (2011), Signal reconstruction from STFT magnitude, eq. 8, not in dB. Hop a quarter
-    window. Args, Returns, Raises: as ``relative_spectral_distance``.
+    Sturmel and Daudet (2011), Signal reconstruction from STFT magnitude: a state of the art; not in dB. Hop a
+    quarter window. Args, Returns, Raises: as ``relative_spectral_distance``.
     """
     reference, estimate = check_pair(reference, estimate, longer_than=window_length // 2, sounding=True)
     return plain(convergence(*magnitudes(reference, estimate, window_length)))
@@ -73,7 +73,7 @@ def spectral_convergence(reference, estimate, *, window_length=2048):
 def log_spectral_distance(reference, estimate, *, window_length=2048):
     """Root mean square difference of spectra in dB in each frame, averaged over frames.
 
-    Gray and Markel (1976), Distance measures for speech processing, eq. 8. Magnitudes are raised to 80 dB
+    Gray and Markel (1976), Distance measures for speech processing. Magnitudes are raised to 80 dB
     below the loudest of the reference: of what lies lower, nothing is heard. Hop a quarter window. Args,
     Returns, Raises: as ``relative_spectral_distance``.
     """
@@ -97,7 +97,7 @@ def si_sdr_db(reference, estimate):
     """Signal-to-distortion ratio in dB that no gain of the estimate changes.
 
     The reference is scaled to be the estimate's projection on it, and what is left is the distortion
-    (Le Roux et al., 2019, SDR - half-baked or well done?, arXiv:1811.02508, eq. 3). Means are not removed.
+    (Le Roux et al., 2019, SDR - half-baked or well done?, arXiv:1811.02508). Means are not removed.
     Minus infinity for an estimate that holds nothing of the reference. Args, Returns, Raises: as
     ``snr_db``.
     """

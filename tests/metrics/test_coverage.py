@@ -86,14 +86,23 @@ def test_a_collapsed_generator_is_precise_and_covers_little():
     assert coverage < 0.6 * whole[3]
 
 
-def test_copies_within_a_clip_do_not_shrink_the_balls():
+def test_copies_within_a_clip_change_nothing():
     real, fake = normal(150, 1), normal(150, 2)
     clip = np.repeat(np.arange(150), 8)
-    copies = [np.repeat(rows, 8, axis=0) + 1e-9 * normal(1200, 7) for rows in (real, fake)]
+    copies = [np.repeat(rows, 8, axis=0) for rows in (real, fake)]
     groups = {"reference_groups": clip, "generated_groups": clip}
-    # The k-th nearest of 8 copies each is the nearest other clip: k = 1 without copies.
-    np.testing.assert_allclose(values(*copies, k=8, **groups)[:2], values(real, fake, k=1)[:2], atol=0.01)
-    assert values(*copies, k=5)[0] < 0.02
+    np.testing.assert_allclose(values(*copies, **groups), values(real, fake), atol=1e-12)
+    assert values(*copies)[0] < 0.02  # taken for independent, copies shrink the balls to nothing
+
+
+def test_density_of_clips_whose_rows_are_alike_is_one_on_average_too():
+    def clips(seed):
+        return np.repeat(normal(100, seed), 6, axis=0) + 0.3 * normal(600, 1000 + seed)
+
+    clip = np.repeat(np.arange(100), 6)
+    groups = {"reference_groups": clip, "generated_groups": clip}
+    densities = [values(clips(2 * s), clips(2 * s + 1), **groups)[2] for s in range(40)]
+    assert np.mean(densities) == pytest.approx(1.0, abs=3.0 * np.std(densities) / np.sqrt(40))
 
 
 def test_equal_rows_lie_in_each_others_balls():
@@ -118,5 +127,5 @@ def test_intervals_hold_their_values_and_repeat():
 
 @pytest.mark.parametrize("k", [0, 10, -1])
 def test_a_k_that_no_row_has_neighbours_for_is_refused(k):
-    with pytest.raises(ValueError, match=f"k must be between 1 and 9.*got {k}"):
+    with pytest.raises(ValueError, match=f"k must be between 1 and 9,.*got {k}"):
         prdc(normal(10, 1), normal(10, 2), k=k)

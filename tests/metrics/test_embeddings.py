@@ -218,6 +218,8 @@ def test_a_model_without_an_encoder_is_refused():
     broken.encode = lambda audio: audio[0]
     with pytest.raises(ValueError, match=r"must make \(batch, ..., latent\).*\(16000,\)"):
         EncoderEmbedding(broken)
+    with pytest.raises(ValueError, match="window_seconds must be positive; got 0"):
+        EncoderEmbedding(Encoder(), window_seconds=0)
 
 
 @pytest.mark.parametrize("make", BUILT_INS)
@@ -296,6 +298,10 @@ def test_an_unknown_embedding_is_refused_and_a_bad_one_names_the_file(tmp_path):
     bad = CallableEmbedding(lambda audio, rate: np.full((2, 3), np.inf), name="bad", sample_rate=RATE, hop=1)
     with pytest.raises(ValueError, match="'bad' must make finite rows; of '.*000.wav'"):
         embed_folder(tmp_path, bad)
+    sizes = iter([3, 2])
+    uneven = CallableEmbedding(lambda a, r: np.ones((2, next(sizes))), name="uneven", sample_rate=RATE, hop=1)
+    with pytest.raises(ValueError, match="'uneven' must make rows of 3 dimensions.*001.wav' it makes 2"):
+        embed_folder(tmp_path, uneven)
 
 
 def test_memory_does_not_grow_with_the_number_of_clips(tmp_path):

@@ -108,6 +108,7 @@ def test_infinity_finds_the_true_distance_of_sets_of_unequal_size():
     assert np.mean(values) == pytest.approx(2.5, abs=3.0 * np.std(values) / np.sqrt(20) + 0.02)
 
 
+@pytest.mark.filterwarnings("ignore:.*mostly bias")
 def test_intervals_draw_clips_not_rows():
     rows = np.repeat(normal(60, 5, 1), 10, axis=0), np.repeat(normal(60, 5, 2), 10, axis=0)
     clip = np.repeat(np.arange(60), 10)
@@ -149,6 +150,9 @@ def test_small_sets_warn_with_their_size_and_large_ones_do_not(recwarn):
         frechet_distance(normal(199, 3, 1), normal(200, 3, 2))
     with pytest.warns(UserWarning, match="generated holds 399 rows.*below 400 rows"):
         frechet_distance(normal(400, 200, 1), normal(399, 200, 2))
+    clip = np.repeat(np.arange(60), 5)
+    with pytest.warns(UserWarning, match="reference holds 300 rows of 60 clips"):
+        frechet_infinity(normal(300, 3, 1), normal(300, 3, 2), reference_groups=clip, num_resamples=2)
     recwarn.clear()
     frechet_distance(normal(200, 100, 1), normal(200, 100, 2))
     assert not recwarn.list

@@ -1,4 +1,4 @@
-"""Distances between two sounds: oracles, closed forms, and what a distance must do when a sound gets worse."""
+"""Distances between two sounds: oracles, closed forms, and what they do when a sound gets worse."""
 
 import librosa
 import numpy as np
