@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "dsp": {"errors"},
     "layers": NUMERICAL,
     "losses": NUMERICAL,
-    "metrics": NUMERICAL,
+    "metrics": {"errors", "data.audio_io"},
     "latent": NUMERICAL,
     "data": NUMERICAL | {"weights.cache_folder"},
     "plots": NUMERICAL | {"data.audio_io"},
