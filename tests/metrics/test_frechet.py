@@ -108,6 +108,15 @@ def test_infinity_finds_the_true_distance_of_sets_of_unequal_size():
     assert np.mean(values) == pytest.approx(2.5, abs=3.0 * np.std(values) / np.sqrt(20) + 0.02)
 
 
+def test_what_draws_miss_to_one_side_is_added_on_the_other(monkeypatch):
+    # Draws between 1 below and 3 above the true distance of their world: ours lies 3 below to 1 above.
+    monkeypatch.setattr("audiozoo.metrics.frechet.percentile_interval", lambda draws: (-1.0, 3.0))
+    estimates = frechet_estimates(normal(200, 4, 1), normal(200, 4, 2, mean=3.0), num_resamples=2)
+    for estimate in (estimates.plain, estimates.infinity):
+        assert estimate.low == pytest.approx(estimate.value - 3.0)
+        assert estimate.high == pytest.approx(estimate.value + 1.0)
+
+
 @pytest.mark.filterwarnings("ignore:.*mostly bias")
 def test_intervals_draw_clips_not_rows():
     rows = np.repeat(normal(60, 5, 1), 10, axis=0), np.repeat(normal(60, 5, 2), 10, axis=0)
