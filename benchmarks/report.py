@@ -85,8 +85,8 @@ def model_table():
                 f"{preset.weights.size / 1e6:.1f}" if preset.weights else "recipe only",
                 preset.card.weights_license,
                 shown(value(quality, "mean", "mss"), ".2f"),
-                shown(value(quality, "sets", "scores", "frechet_infinity", "value"), ".2f"),
-                shown(value(quality, "sets", "scores", "kad", "value"), ".2f"),
+                interval(value(quality, "sets", "scores", "frechet_infinity")),
+                interval(value(quality, "sets", "scores", "kad")),
                 shown(value(f"parts_{name}_tensorflow", "transfer", "times_real_time_median"), ".0f"),
             ]
         )
@@ -159,25 +159,33 @@ def quality_section():
         yield (
             "The same clips as sets, with 95 % intervals over clips. Scores of different embeddings, or of "
             "different references, cannot be compared; plain FID falls with the number of rows, FID-infinity "
-            "does not."
+            "does not. A reconstruction shares its melody with its reference, so the unbiased scores of a "
+            "good one lie around or below 0."
         )
         headings = ["result", "embedding", "d", "clips", "rows", *SET_SCORES, "p of KAD"]
         yield table(headings, [set_row(record) for record in with_sets])
-        yield "\n".join(
-            f"- {record.name.removeprefix('quality_')}: {caution}"
-            for record in with_sets
-            for caution in record.values["sets"]["warnings"]
-        )
+        yield "\n".join(cautions(with_sets))
+
+
+def cautions(records):
+    """What was warned of, each sentence once, and the results that it is about."""
+    concerned = {}
+    for record in records:
+        for sentence in record.values["sets"]["warnings"]:
+            concerned.setdefault(sentence, []).append(record.name.removeprefix("quality_"))
+    return [f"- {', '.join(names)}: {sentence}" for sentence, names in concerned.items()]
+
+
+def interval(score):
+    """A score of a set with its interval as text, and nothing for None."""
+    return "" if score is None else f"{score['value']:.3g} ({score['low']:.3g} to {score['high']:.3g})"
 
 
 def set_row(record):
     """Scores of one result as a row."""
     sets = record.values["sets"]
     scores = sets["scores"]
-    intervals = [
-        f"{scores[name]['value']:.3g} ({scores[name]['low']:.3g} to {scores[name]['high']:.3g})"
-        for name in SET_SCORES
-    ]
+    intervals = [interval(scores[name]) for name in SET_SCORES]
     sides = sets["reference"], sets["generated"]
     counts = [" / ".join(str(side[what]) for side in sides) for what in ("clips", "rows")]
     embedding = sets["embedding"]

@@ -42,6 +42,11 @@ def test_the_python_of_the_readme_runs_as_one_program(tmp_path):
 
     clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
     soundfile.write(tmp_path / "voice.wav", clip[: 2 * sample_rate], sample_rate)
+    for folder in "real", "fake":  # the fewest clips that can be compared
+        (tmp_path / folder).mkdir()
+        for index in range(6):
+            piece = clip[index * sample_rate : (index + 1) * sample_rate]
+            soundfile.write(tmp_path / folder / f"{index}.wav", piece, sample_rate)
     program = "\n".join(blocks(README, "python"))
     result = run_python("-c", program, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

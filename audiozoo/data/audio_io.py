@@ -12,6 +12,8 @@ from audiozoo.errors import AudioError, OutputError
 
 BLOCK_SECONDS = 10.0
 SAMPLE_RATES_HZ = (1000, 768_000)
+# What is looked for in a folder. A file of these that cannot be read is named, others are passed over.
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
 PCM_ENCODINGS = {"float32": np.dtype("<f4"), "int16": np.dtype("<i2")}

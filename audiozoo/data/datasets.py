@@ -3,12 +3,11 @@
 import pathlib
 import warnings
 
+from audiozoo.data.audio_io import SUFFIXES
 from audiozoo.data.features import cached_recording
 from audiozoo.errors import AudioError, DataError
 from audiozoo.progress import track
 from audiozoo.weights import cache_folder
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
 
 
 def instrument_folder(folder, *, sample_rate=16000, hop=160, f0_method="swift", cache=None, progress=False):

@@ -19,13 +19,12 @@ import typing
 
 import numpy as np
 
-from audiozoo.data.audio_io import check_sample_rate, mono_at_rate, read_audio
+from audiozoo.data.audio_io import SUFFIXES, check_sample_rate, mono_at_rate, read_audio
 from audiozoo.errors import AudioError, DataError
 from audiozoo.metrics.moments import RowSample, RunningMoments
 from audiozoo.metrics.outliers import ReferenceDistance
 from audiozoo.metrics.spectra import mel_filters, power_weights, stft_magnitude
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus")
 WINDOWS_AT_ONCE = 16  # bounds memory for long clips
 FLOOR_DB = -80.0  # of a mel band, relative to full scale: lower is silence
 CENTRE_DB, UNIT_DB = -40.0, 20.0  # a band at -40 dB is 0, at 0 dB 2: a size that any kernel can take
@@ -401,9 +400,9 @@ def audio_paths(source):
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"source must be a folder of audio, or a list of files; {str(folder)!r} {what}.")
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
     if not paths:
-        raise DataError(f"source must hold audio ({', '.join(AUDIO_SUFFIXES)}); {str(folder)!r} holds none.")
+        raise DataError(f"source must hold audio ({', '.join(SUFFIXES)}); {str(folder)!r} holds none.")
     return paths
 
 

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 import audiozoo
-from benchmarks import report
+from benchmarks import report, results
 
 RELEASED = [name for name in audiozoo.list_models() if audiozoo.info(name).weights]
 SOURCES = {
@@ -9,7 +11,7 @@ SOURCES = {
     "mss_without_chords": ("quality_{}_without_chords", "mean", "mss"),
     "f0_median_error_cents_without_chords": ("quality_{}_without_chords", "mean", "f0_median_error_cents"),
     "loudness_mean_error_db_without_chords": ("quality_{}_without_chords", "mean", "loudness_mean_error_db"),
-    "transfer_times_real_time": ("throughput_{}_tensorflow", "transfer", "times_real_time_median"),
+    "transfer_times_real_time": ("parts_{}_tensorflow", "transfer", "times_real_time_median"),
 }
 
 
@@ -33,3 +35,40 @@ def test_every_result_on_a_card_was_measured(name):
         measured = report.value(file.format(name), *keys)
         assert measured is not None, f"{key}: there is no result file"
         assert stated == pytest.approx(measured, rel=0.005), f"{key} of the card is not what was measured"
+
+
+def test_every_result_file_has_the_schema():
+    for name in results.names():
+        record = results.read(name)
+        assert record.name == name
+        assert record.command
+        assert record.commit
+
+
+def test_a_file_without_its_origin_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    path = results.write("speed", {"seconds": 1.0}, seed=3)
+    assert results.read("speed").seed == 3
+    without = {key: value for key, value in json.loads(path.read_text()).items() if key != "commit"}
+    path.write_text(json.dumps(without))
+    with pytest.raises(ValueError, match="commit"):
+        results.read("speed")
+
+
+def test_an_empty_column_is_left_out():
+    assert report.table(["a", "b", "c"], [["x", "", 1], ["y", "", ""]]) == (
+        "| a | c |\n| --- | --- |\n| x | 1 |\n| y |  |"
+    )
+
+
+def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    speeds = {"milliseconds": 5.0, "times_real_time": 2.0, "kilohertz": 32.0, "flops_per_step": 2e9}
+    row = {"preset": "p", "backend": "jax", "precision": "float32", "batch_size": 4}
+    row |= {"training": speeds, "use": speeds}
+    results.write("throughput_p_jax_cpu", {"rows": [row | {"device": "CPU"}]})
+    results.write("throughput_p_jax_gpu", {"rows": [row | {"device": "NVIDIA H100"}]})
+    section = "\n".join(report.speed_section())
+    assert "| p | jax | 1 core, " in section
+    assert "| p | jax | NVIDIA H100 | float32 | 4 | 5 | 2.0 | 32 | 2 |" in section
+    assert "memory" not in section

@@ -186,7 +186,7 @@ def test_a_run_writes_what_the_report_reads(tmp_path, small_preset, monkeypatch)
     throughput.main(
         preset="ddsp_violin", batch_size=[2, 3], precision=None, repeats=4, gpu=False, parts=True, seconds=3.0
     )
-    rows = results.read(f"throughput_ddsp_violin_{backend}_cpu")["values"]["rows"]
+    rows = results.read(f"throughput_ddsp_violin_{backend}_cpu").values["rows"]
     assert [(row["batch_size"], row["precision"]) for row in rows] == [(2, "float32"), (3, "float32")]
     name = f"parts_ddsp_violin_{backend}"
     values = results.read(name).values
@@ -203,9 +203,9 @@ def test_a_run_writes_what_the_report_reads(tmp_path, small_preset, monkeypatch)
 
 def test_the_page_of_results_shows_lists_and_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    results.write("speed", {"curve": {"seconds": [0.123456, 1], "name": "x"}})
+    results.write("parts_p_jax", {"curve": {"seconds": [0.123456, 1], "name": "x"}, "rows": [{"a": 1.0}]})
     page = report.results_page()
-    assert "| curve / seconds | 0.1235, 1 |\n| curve / name | x |" in page
+    assert "| curve / seconds | 0.1235, 1 |\n| curve / name | x |\n| rows / 0 / a | 1 |" in page
     assert "![" not in page
-    (tmp_path / "speed.png").touch()
-    assert "![speed](results/speed.png)" in report.results_page()
+    (tmp_path / "parts_p_jax.png").touch()
+    assert "(results/parts_p_jax.png)" in report.results_page()
