@@ -1,5 +1,9 @@
 """Loss over time of training runs, drawn into one picture."""
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 import json
 import pathlib
 import shutil

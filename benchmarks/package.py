@@ -1,5 +1,9 @@
 """What a newcomer waits for: imports, listing, loading, the wheel, the tests."""
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 import pathlib
 import subprocess
 import sys

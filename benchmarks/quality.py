@@ -1,5 +1,9 @@
 """How good a model's sound is: clip by clip beside recordings, and as a set beside a set."""
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 import contextlib
 import pathlib
 import tempfile

@@ -1,5 +1,9 @@
 """From result files to RESULTS.md and the README's table of models: nothing there is typed by hand."""
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 import pathlib
 
 from benchmarks import results, tables

@@ -1,5 +1,9 @@
 """How fast the scores are: the Fréchet distance beside scipy's matrix root, and folders of clips."""
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 import pathlib
 import subprocess
 import sys

@@ -3,6 +3,10 @@
 A cell of ours is empty until its architecture is in the zoo.
 """
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 import warnings
 
 import numpy as np

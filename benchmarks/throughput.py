@@ -1,5 +1,9 @@
 """How fast a preset trains and plays on whatever is there, beside the same model in plain PyTorch."""
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 from typing import Annotated
 
 import typer

@@ -1,5 +1,9 @@
 """Which recipe learns most in equal time: small changes of one preset, trained and judged alike."""
 
+if not __package__:
+    import as_module  # noqa: F401
+
+
 import fnmatch
 import json
 import pathlib

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -72,3 +74,12 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
     assert "| p | jax | 1 core, " in section
     assert "| p | jax | NVIDIA H100 | float32 | 4 | 5 | 2.0 | 32 | 2 |" in section
     assert "memory" not in section
+
+
+@pytest.mark.parametrize("name", ["quality", "throughput", "tables", "report", "scoring", "curves"])
+def test_a_command_runs_as_a_file_from_anywhere(name, tmp_path):
+    script = report.ROOT / "benchmarks" / f"{name}.py"
+    command = [sys.executable, str(script), "--help"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert f"python -m benchmarks {name} [OPTIONS]" in finished.stdout
