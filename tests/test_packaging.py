@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import audiozoo
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ["audiozoo", "zoo_configs", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
 NOT_SHIPPED = ["tests", "benchmarks"]
-WHEEL_LIMIT_MEGABYTES = 12.0  # the packaged weights are nearly all of it
+OTHER_FILES_LIMIT_MEGABYTES = 1.0  # beside the packaged weights, which presets list with their size
 
 NO_NETWORK = """
 import socket
@@ -109,10 +111,14 @@ def test_the_wheel_carries_its_licence_and_credits(names):
     assert "audiozoo/assets/ATTRIBUTION.md" in names
 
 
-def test_the_wheel_is_small(wheel):
-    megabytes = wheel.stat().st_size / 1e6
-    print(f"{wheel.name}: {megabytes:.1f} MB")
-    assert megabytes < WHEEL_LIMIT_MEGABYTES
+def test_the_wheel_is_weights_and_little_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
+    presets = [audiozoo.info(name) for name in audiozoo.list_models()]
+    weights = {f"zoo_configs/weights/{preset.weights.file}" for preset in presets if preset.weights}
+    assert weights == {name for name in sizes if name.endswith(".h5")}
+    megabytes = sum(size for name, size in sizes.items() if name not in weights) / 1e6
+    assert megabytes < OTHER_FILES_LIMIT_MEGABYTES
 
 
 def test_the_environment_is_what_it_claims(installed):
