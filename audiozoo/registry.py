@@ -112,7 +112,10 @@ class Train(_Section):
             0 for the weights themselves.
         steps_per_epoch: batches.
         epochs: in all.
-        validation_seconds: end of every file that is kept out of training.
+        validation_seconds: end of every file that is kept out of training, where whole recordings of one
+            instrument are trained on.
+        test_share: of the files that is kept out, where many files are trained on.
+        beta_warmup_epochs: over which the weight of a VAE's divergence rises to its ``beta``.
         seed: of crops and initial weights.
     """
 
@@ -125,6 +128,8 @@ class Train(_Section):
     steps_per_epoch: PositiveInteger = 100
     epochs: PositiveInteger = 100
     validation_seconds: Annotated[Number, Field(ge=0)] = 20.0
+    test_share: Annotated[Number, Field(ge=0, lt=1)] = 0.2
+    beta_warmup_epochs: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 

@@ -29,13 +29,7 @@ def instrument_folder(folder, *, sample_rate=16000, hop=160, f0_method="swift", 
     Raises:
         DataError: no such folder, or not one usable recording in it.
     """
-    folder = pathlib.Path(folder)
-    if not folder.exists():
-        raise DataError(f"data must be a folder of recordings; {str(folder)!r} does not exist.")
-    found = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-    paths = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if not paths:
-        raise DataError(f"data must hold audio ({', '.join(SUFFIXES)}); {str(folder)!r} holds none.")
+    _, paths = audio_paths(folder)
     cache = cache_folder() / "features" if cache is None else cache
     recordings, refused = [], []
     for path in track(paths, "pitch and loudness", shown=progress):
@@ -55,3 +49,25 @@ def instrument_folder(folder, *, sample_rate=16000, hop=160, f0_method="swift", 
     if refused:
         warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=2)
     return recordings
+
+
+def audio_paths(folder):
+    """Every audio file below a folder, in order of path, and the folder.
+
+    Args:
+        folder: searched recursively; or one audio file, whose folder is then the folder.
+
+    Returns:
+        ``(folder, paths)``.
+
+    Raises:
+        DataError: no such folder, or no audio in it.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.exists():
+        raise DataError(f"data must be a folder of recordings; {str(folder)!r} does not exist.")
+    found = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    paths = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not paths:
+        raise DataError(f"data must hold audio ({', '.join(SUFFIXES)}); {str(folder)!r} holds none.")
+    return (folder if folder.is_dir() else folder.parent), paths

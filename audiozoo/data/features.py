@@ -1,22 +1,17 @@
 """Pitch and loudness of recordings, and their cache on disk."""
 
 import dataclasses
-import hashlib
-import json
-import os
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 
 from audiozoo.data.audio_io import read_audio
+from audiozoo.data.cache import entry_of, fill, load_audio, save_audio
 from audiozoo.data.pitch import estimate_f0
-from audiozoo.errors import OutputError
 
 BLOCK_FRAMES = 8192  # frames of loudness computed at once: bounds memory for long files
 CONTEXT_SAMPLES = 512  # more than a loudness window may reach beyond its block
-CACHE_VERSION = 1  # raised when the meaning of a cached number changes
+CACHE_VERSION = 2  # raised when the meaning of a cached number changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +88,6 @@ def loudness_statistics(loudness_db, *, range_db=40.0):
 def cached_recording(path, *, sample_rate, hop, f0_method, cache):
     """Audio and features of a file, from the cache or computed and put there.
 
-    The cache is keyed by the file's content and every setting. An entry is a folder that is
-    renamed into place when complete, so that a half-written one is never seen.
-
     Args:
         path: audio file of any format and rate.
         sample_rate: Hz, of the features and of the stored audio.
@@ -111,37 +103,17 @@ def cached_recording(path, *, sample_rate, hop, f0_method, cache):
         OutputError: the cache cannot be written.
     """
     settings = {"sample_rate": sample_rate, "hop": hop, "f0_method": f0_method, "version": CACHE_VERSION}
-    with open(path, "rb") as content:
-        digest = hashlib.file_digest(content, "sha256")
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    entry = pathlib.Path(cache) / digest.hexdigest()[:32]
+    entry = entry_of(path, settings, cache=cache)
     if not entry.exists():
         audio, _ = read_audio(path, sample_rate=sample_rate)
-        store_recording(
-            entry, audio, extract_features(audio, sample_rate=sample_rate, hop=hop, f0_method=f0_method)
-        )
+        features = extract_features(audio, sample_rate=sample_rate, hop=hop, f0_method=f0_method)
+        fill(entry, lambda folder: save_recording(folder, audio, features))
     with np.load(entry / "features.npz") as stored:
         features = Features(stored["f0_hz"], stored["confidence"], stored["loudness_db"])
-        gain = float(stored["gain"])
-    return Recording(pathlib.Path(path).name, np.load(entry / "audio.npy", mmap_mode="r"), gain, features)
+    return Recording(pathlib.Path(path).name, *load_audio(entry), features)
 
 
-def store_recording(entry, audio, features):
-    """Write one cache entry, atomically. Audio is kept as int16, scaled down only if it must be."""
-    gain = max(1.0, float(np.abs(audio).max())) / 32767.0
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        draft = pathlib.Path(tempfile.mkdtemp(dir=entry.parent, prefix=".draft-"))
-    except OSError as error:
-        raise OutputError(
-            f"cache {str(entry.parent)!r} cannot be written ({error}). Set AUDIOZOO_CACHE to another folder."
-        ) from error
-    try:
-        np.save(draft / "audio.npy", np.round(audio / gain).astype("int16"))
-        np.savez(draft / "features.npz", gain=gain, **dataclasses.asdict(features))
-        os.replace(draft, entry)
-    except OSError as error:
-        if not entry.exists():  # else another process was first, with the same content
-            raise OutputError(f"cache {str(entry.parent)!r} cannot be written ({error}).") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+def save_recording(folder, audio, features):
+    """Write audio and features of a recording into a folder of the cache."""
+    save_audio(folder, audio)
+    np.savez(folder / "features.npz", **dataclasses.asdict(features))

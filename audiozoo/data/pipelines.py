@@ -110,8 +110,12 @@ class FeatureCrops:
 
 
 def training_pairs(batch):
-    """A batch as Keras wants it: ``(inputs, target)``, the target being the audio."""
-    return {name: value for name, value in batch.items() if name != "audio"}, batch["audio"]
+    """A batch as Keras wants it: ``(inputs, target)``, the target being the audio.
+
+    A model that is told nothing of the sound is given the sound itself.
+    """
+    inputs = {name: value for name, value in batch.items() if name != "audio"}
+    return inputs or {"audio": batch["audio"]}, batch["audio"]
 
 
 class HeldOut(keras.utils.PyDataset):

@@ -24,10 +24,13 @@ class AudioModel(keras.Model):
     Attributes:
         architectures: every subclass by its name, the table that presets refer to.
         preset: the preset that the model was loaded from, or None.
+        trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, or ``"clips"``,
+            files of any sound.
     """
 
     architectures: dict[str, type["AudioModel"]] = {}
     preset: registry.Preset | None = None
+    trains_on = "clips"
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -53,6 +56,14 @@ class AudioModel(keras.Model):
 
     def training_loss(self):
         """The loss to compile with, or None where ``compute_loss`` is the model's own."""
+
+    def render(self, inputs):
+        """Audio ``(batch, samples)`` of a batch of training inputs, to be heard beside its target."""
+        raise NotImplementedError
+
+    def perform(self, audio, sample_rate):
+        """What the model makes of a recording, ``(samples,)`` at ``self.sample_rate``."""
+        raise NotImplementedError
 
     def save_to_preset(self, folder, *, name, card=None, train=None):
         """Write a folder that ``audiozoo.load(folder)`` opens: ``preset.yaml`` and the weights.

@@ -162,6 +162,8 @@ class DDSPDecoder(AudioModel):
         Engel et al. (2020), DDSP, arXiv:2001.04643, section 3 and appendix B.
     """
 
+    trains_on = "instrument"
+
     def __init__(
         self,
         *,
@@ -246,6 +248,12 @@ class DDSPDecoder(AudioModel):
 
     def _scaled_loudness(self, loudness_db):
         return (loudness_db - self.loudness_mean_db) / self.loudness_std_db
+
+    def render(self, inputs):
+        return self.synthesize(**self.controls(inputs["f0_hz"], inputs["loudness_db"]))
+
+    def perform(self, audio, sample_rate):
+        return self.transfer(audio, sample_rate)
 
     def training_loss(self):
         return MultiScaleSpectralLoss()

@@ -28,6 +28,29 @@ class FiniteLoss(keras.callbacks.Callback):
             )
 
 
+class BetaWarmup(keras.callbacks.Callback):
+    """Raises the weight of a VAE's divergence from 0 to ``model.beta``, evenly from epoch to epoch.
+
+    The value is a function of the epoch alone, so a resumed run goes on with it. It stands in the log as
+    ``beta``.
+
+    Args:
+        epochs: over which it rises; the first epoch has 0, this many later it is there.
+    """
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Here and not at each batch: JAX reads a model's variables at the beginning of an epoch only.
+        self.value = self.model.beta * min(1.0, epoch / self.epochs)
+        self.model.beta_now.assign(self.value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["beta"] = self.value
+
+
 class Progress(keras.callbacks.Callback):
     """Keeps the run: checkpoint, history, and the preset of the best epoch so far.
 
@@ -70,7 +93,7 @@ class Progress(keras.callbacks.Callback):
 
 
 class Listening(keras.callbacks.Callback):
-    """After each epoch, a held-out clip resynthesized and recordings transferred, to hear and to see.
+    """After each epoch, what the model makes of a held-out clip and of recordings, to hear and to see.
 
     Written as WAV and PNG files into ``folder/examples``, and to TensorBoard in ``folder/logs``
     where TensorFlow is installed.
@@ -78,7 +101,7 @@ class Listening(keras.callbacks.Callback):
     Args:
         folder: of the run.
         held_out: batch ``(inputs, target)`` whose first clip is the example; None where nothing is.
-        monitors: dict name -> ``(audio, sample_rate)`` to transfer as well.
+        monitors: dict name -> ``(audio, sample_rate)`` to be performed as well.
     """
 
     def __init__(self, folder, held_out, monitors):
@@ -108,10 +131,10 @@ class Listening(keras.callbacks.Callback):
         pairs = {}
         if self.held_out:
             inputs, target = self.held_out
-            controls = self.model.controls(**{name: value[:1] for name, value in inputs.items()})
-            pairs["held_out"] = (target[0], self.model.synthesize(**controls)[0])
+            first = {name: value[:1] for name, value in inputs.items()}
+            pairs["held_out"] = (target[0], self.model.render(first)[0])
         for name, (audio, sample_rate) in self.monitors.items():
-            pairs[name] = (audio, self.model.transfer(audio, sample_rate))
+            pairs[name] = (audio, self.model.perform(audio, sample_rate))
         return pairs
 
 

@@ -11,19 +11,16 @@ import pydantic
 from audiozoo import registry
 from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import read_audio
-from audiozoo.data.datasets import instrument_folder
-from audiozoo.data.features import loudness_statistics
-from audiozoo.data.pipelines import FeatureCrops, HeldOut, training_stream
+from audiozoo.data.pipelines import HeldOut, training_stream
 from audiozoo.errors import InvalidPreset, TrainingError
 from audiozoo.models import AudioModel
 from audiozoo.models.base import jit_choice
 from audiozoo.training.averaging import AveragedValidation, averaged_weights
-from audiozoo.training.callbacks import FiniteLoss, Listening, Progress
+from audiozoo.training.callbacks import BetaWarmup, FiniteLoss, Listening, Progress
 from audiozoo.training.checkpoint import Checkpoint
+from audiozoo.training.material import MATERIALS
 from audiozoo.training.schedule import WarmupThenDecay
 from audiozoo.zoo import load
-
-STATISTICS = ("loudness_mean_db", "loudness_std_db")  # arguments of a model that its training data give
 
 
 def train(
@@ -47,7 +44,7 @@ def train(
 
     Args:
         preset: name or path of a preset with a ``train`` section, or a ``registry.Preset``.
-        data: folder of recordings of one instrument.
+        data: folder of recordings of one instrument, or for a model that trains on clips of any sound files.
         out: folder of the run: ``preset/`` (best epoch so far; ``audiozoo.load`` opens it),
             ``checkpoint.npz``, ``history.jsonl``, ``examples/``, ``logs/`` for TensorBoard.
         epochs: total number, instead of the preset's.
@@ -56,7 +53,8 @@ def train(
         initial: name or path of a preset of the same configuration whose weights to begin with, such as one
             that was trained on more recordings of the instrument; None begins with random weights.
         validation_files: shell pattern of the recordings by whose end the best epoch is chosen. The end
-            of the others is not trained on either, so that it can be judged too.
+            of the others is not trained on either, so that it can be judged too. For a model that trains on
+            clips every file that is held out counts.
         seed: of the initial weights and the batches, instead of the preset's.
         smoke: one step, everything else as in a real run, in the folder ``smoke`` within ``out``.
         progress: show Keras's progress bar.
@@ -79,32 +77,23 @@ def train(
     changes = {"epochs": epochs, "seed": seed} | ({"epochs": 1, "steps_per_epoch": 1} if smoke else {})
     settings = changed_settings(preset.train, changes)
     architecture = AudioModel.architectures[preset.architecture]
-    defaults = inspect.signature(architecture.__init__).parameters
-    sound = {name: preset.config.get(name, defaults[name].default) for name in ("sample_rate", "hop")}
+    config = {name: value.default for name, value in inspect.signature(architecture).parameters.items()}
+    config |= preset.config
     monitors = {  # numbered, since two files in different folders may share a name
-        f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=sound["sample_rate"])
+        f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=config["sample_rate"])
         for number, path in enumerate(monitor, start=1)
     }
-    recordings = instrument_folder(data, **sound, progress=progress)
-    crops = FeatureCrops(
-        recordings,
-        **sound,
-        clip_seconds=settings.clip_seconds,
-        batch_size=settings.batch_size,
-        validation_seconds=settings.validation_seconds,
-        validation_files=validation_files,
-        seed=settings.seed,
-    )
-    mean, std = loudness_statistics(crops.training_loudness_db())
-    statistics = dict(zip(STATISTICS, (round(mean, 3), round(std, 3)), strict=True))
+    prepare = MATERIALS[architecture.trains_on]
+    material = prepare(data, config, settings, validation_files=validation_files, progress=progress)
+    crops = material.crops
     out = make_folder(pathlib.Path(out) / "smoke" if smoke else out)
 
     keras.utils.set_random_seed(settings.seed)
-    model = architecture(**(preset.config | statistics))
+    model = architecture(**(preset.config | material.config))
     model.preset = preset
     if initial is not None:
-        begin_with(model, initial)
-    claim_folder(out, preset, settings, recordings, initial, validation_files)
+        begin_with(model, initial, given=material.config)
+    claim_folder(out, preset, settings, material.files, initial, validation_files)
 
     rate = WarmupThenDecay(
         learning_rate=settings.learning_rate,
@@ -120,7 +109,7 @@ def train(
     done = restored.get("epoch", 0)
 
     def save_best(logs):
-        card = trained_card(preset, recordings, logs, initial)
+        card = trained_card(preset, material.files, logs, initial)
         with averaged_weights(model):
             model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
@@ -129,6 +118,7 @@ def train(
     callbacks = [
         FiniteLoss(),
         AveragedValidation(),
+        *([BetaWarmup(settings.beta_warmup_epochs)] if settings.beta_warmup_epochs else []),
         Listening(out, held_out[0] if len(held_out) else None, monitors),
         keeper,
     ]
@@ -153,10 +143,13 @@ def train(
     }
 
 
-def begin_with(model, initial):
-    """Give a model the weights of the preset ``initial``. Raises TrainingError, see ``train``."""
+def begin_with(model, initial, *, given):
+    """Give a model the weights of the preset ``initial``, but for arguments ``given`` by the data the same.
+
+    Raises TrainingError, see ``train``.
+    """
     source = load(initial)
-    differing = list(differences(description(source), description(model)))
+    differing = list(differences(description(source, given), description(model, given)))
     if differing:
         raise TrainingError(
             f"initial {str(initial)!r} must have the configuration that is trained; it has another "
@@ -165,17 +158,16 @@ def begin_with(model, initial):
     model.set_weights(source.get_weights())
 
 
-def description(model):
-    """Architecture and configuration, without what is no choice: its name, the statistics of its data."""
-    config = {name: getattr(model, name) for name in model.argument_names()}
-    kept = {name: value for name, value in config.items() if name not in STATISTICS}
-    return {"architecture": type(model).__name__, "config": kept}
+def description(model, given):
+    """Architecture and configuration, without what is no choice: its name, and what the data give."""
+    config = {name: getattr(model, name) for name in model.argument_names() if name not in given}
+    return {"architecture": type(model).__name__, "config": config}
 
 
-def trained_card(preset, recordings, logs, initial):
+def trained_card(preset, files, logs, initial):
     """The card of what was trained here: its own data and results, not those of the preset's weights."""
-    count = len(recordings)
-    names = ", ".join(recording.name for recording in recordings[:8])
+    count = len(files)
+    names = ", ".join(name for name, _ in files[:8])
     more = f" and {count - 8} more" if count > 8 else ""
     before = "" if initial is None else f", beginning with the weights of {registry.info(initial).name}"
     return registry.Card(
@@ -197,7 +189,7 @@ def changed_settings(settings, changes):
         raise TrainingError(f"{problem['loc'][0]}: {problem['msg']}; got {problem['input']!r}.") from error
 
 
-def claim_folder(out, preset, settings, recordings, initial, validation_files):
+def claim_folder(out, preset, settings, files, initial, validation_files):
     """Note in the folder what it trains; refuse a folder that trains something else.
 
     The number of epochs may change between calls: a finished run can be prolonged.
@@ -206,7 +198,7 @@ def claim_folder(out, preset, settings, recordings, initial, validation_files):
         "architecture": preset.architecture,
         "config": preset.config,
         "train": settings.model_dump(exclude={"epochs"}),
-        "recordings": [[recording.name, len(recording.audio)] for recording in recordings],
+        "recordings": files,
         "initial": None if initial is None else registry.info(initial).weights.sha256,
         "validation_files": validation_files,
     }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiozoo.data import features
+from audiozoo.data import cache, features
 from audiozoo.data.audio_io import write_audio
 from audiozoo.data.features import cached_recording, extract_features, loudness, loudness_statistics
 from audiozoo.errors import AudioError, OutputError
@@ -124,7 +124,7 @@ def test_an_entry_killed_half_way_is_not_trusted(cached, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(features.np, "savez", die)  # after the audio, before the features
-        patch.setattr(features.shutil, "rmtree", lambda *args, **kwargs: None)  # SIGKILL cleans nothing
+        patch.setattr(cache.shutil, "rmtree", lambda *args, **kwargs: None)  # SIGKILL cleans nothing
         with pytest.raises(KeyboardInterrupt):
             cached()
     (left,) = (tmp_path / "cache").iterdir()

@@ -1,0 +1,88 @@
+"""Cache of what was computed from a file, keyed by its content and by every setting."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+
+from audiozoo.data.audio_io import read_audio
+from audiozoo.errors import OutputError
+
+
+def entry_of(path, settings, *, cache):
+    """Folder for what is computed from the file at ``path`` with these settings, there or not.
+
+    Args:
+        path: of any file.
+        settings: dict that JSON can hold; what it leaves out must not matter.
+        cache: folder.
+    """
+    with open(path, "rb") as content:
+        digest = hashlib.file_digest(content, "sha256")
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    return pathlib.Path(cache) / digest.hexdigest()[:32]
+
+
+def fill(entry, write):
+    """Make an entry with ``write(folder)``, aside, and rename it into place: none is ever seen half-written.
+
+    Args:
+        entry: of ``entry_of``.
+        write: function of a folder, which puts files into it.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        draft = pathlib.Path(tempfile.mkdtemp(dir=entry.parent, prefix=".draft-"))
+    except OSError as error:
+        raise OutputError(
+            f"cache {str(entry.parent)!r} cannot be written ({error}). Set AUDIOZOO_CACHE to another folder."
+        ) from error
+    try:
+        write(draft)
+        os.replace(draft, entry)
+    except OSError as error:
+        if not entry.exists():  # else another process was first, with the same content
+            raise OutputError(f"cache {str(entry.parent)!r} cannot be written ({error}).") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def save_audio(folder, audio):
+    """Keep float audio ``(samples,)`` as int16, scaled down only if it must be."""
+    gain = max(1.0, float(np.abs(audio).max())) / 32767.0
+    np.save(folder / "audio.npy", np.round(audio / gain).astype("int16"))
+    (folder / "gain.json").write_text(json.dumps(gain))
+
+
+def load_audio(folder):
+    """What ``save_audio`` kept: int16 ``(samples,)``, memory-mapped, and the gain of a sample."""
+    return np.load(folder / "audio.npy", mmap_mode="r"), json.loads((folder / "gain.json").read_text())
+
+
+def cached_audio(path, *, sample_rate, cache):
+    """Mono audio of a file of any format and rate, decoded once.
+
+    Args:
+        path: audio file.
+        sample_rate: Hz, of the result.
+        cache: folder.
+
+    Returns:
+        As ``load_audio``.
+
+    Raises:
+        AudioError: the file cannot be read.
+        OutputError: the cache cannot be written.
+    """
+    entry = entry_of(path, {"sample_rate": sample_rate, "version": 1}, cache=cache)
+    if not entry.exists():
+        audio, _ = read_audio(path, sample_rate=sample_rate)
+        fill(entry, lambda folder: save_audio(folder, audio))
+    return load_audio(entry)

@@ -1,0 +1,64 @@
+"""What a kind of model trains on: how a folder of sound becomes batches for it."""
+
+import dataclasses
+
+from audiozoo.data.clips import ClipCrops, audio_folder
+from audiozoo.data.datasets import instrument_folder
+from audiozoo.data.features import loudness_statistics
+from audiozoo.data.pipelines import FeatureCrops
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """A folder, ready to be trained on.
+
+    Attributes:
+        crops: batches by number, and held-out crops: ``FeatureCrops`` or ``ClipCrops``.
+        files: name and length in samples of each file.
+        config: arguments of the model that the data give.
+    """
+
+    crops: FeatureCrops | ClipCrops
+    files: list[tuple[str, int]]
+    config: dict[str, float]
+
+
+def instrument(data, config, settings, *, validation_files, progress):
+    """Recordings of one instrument, with pitch and loudness; their ends are held out."""
+    sound = {name: config[name] for name in ("sample_rate", "hop")}
+    recordings = instrument_folder(data, **sound, progress=progress)
+    crops = FeatureCrops(
+        recordings,
+        **sound,
+        clip_seconds=settings.clip_seconds,
+        batch_size=settings.batch_size,
+        validation_seconds=settings.validation_seconds,
+        validation_files=validation_files,
+        seed=settings.seed,
+    )
+    mean, std = loudness_statistics(crops.training_loudness_db())
+    statistics = {"loudness_mean_db": round(mean, 3), "loudness_std_db": round(std, 3)}
+    return Material(crops, files_of(recordings), statistics)
+
+
+def clips(data, config, settings, *, validation_files, progress):
+    """Whole files of any sound; a share of them is held out."""
+    found = audio_folder(data, sample_rate=config["sample_rate"], progress=progress)
+    crops = ClipCrops(
+        found,
+        sample_rate=config["sample_rate"],
+        clip_seconds=settings.clip_seconds,
+        batch_size=settings.batch_size,
+        test_share=settings.test_share,
+        seed=settings.seed,
+    )
+    return Material(crops, files_of(found), {})
+
+
+def files_of(recordings):
+    """Name and length of each."""
+    return [(recording.name, len(recording.audio)) for recording in recordings]
+
+
+# By the ``trains_on`` of a model.
+MATERIALS = {"instrument": instrument, "clips": clips}
