@@ -1,7 +1,10 @@
 """``python -m benchmarks COMMAND``; without one it lists them, and each has ``--help``."""
 
+import sys
+
 import typer
 
+from audiozoo.errors import AudioZooError, one_line
 from benchmarks import curves, package, quality, report, scoring, tables, throughput, variants
 from benchmarks.baselines import train_pytorch
 
@@ -17,4 +20,8 @@ app.command("tables")(tables.main)
 app.command("report")(report.main)
 
 if __name__ == "__main__":
-    app(prog_name="python -m benchmarks")
+    try:
+        app(prog_name="python -m benchmarks")
+    except (AudioZooError, ValueError) as error:
+        print(f"benchmarks: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)

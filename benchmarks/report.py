@@ -247,9 +247,11 @@ def parts_section():
 
 def training_section():
     """Loss over time beside plain PyTorch."""
-    if "training_curves" in results.names():
-        yield "## Training beside plain PyTorch"
-        yield "![Loss over minutes of one core](results/training_curves.png)"
+    titles = {"training_curves": "Training beside plain PyTorch", "recurrence_curves": "GRU or minGRU"}
+    for name, title in titles.items():
+        if name in results.names():
+            yield f"## {title}"
+            yield f"![Loss over minutes of one core](results/{name}.png)"
 
 
 def student_section():
