@@ -6,30 +6,20 @@ clip there is silence, as in ``audiozoo.dsp.spectra.stft_magnitude`` with ``padd
 """
 
 import functools
-import heapq
 import math
 
 import numpy as np
 import scipy.fft
 
+from audiozoo.dsp.spectra import GAUSSIAN_WIDTH, analysis_window
 from audiozoo.errors import AudioError
 
 MEL_INVERSES = ("nnls", "pinv")
-TINY = 1e-30  # against a division by 0, in squares of float32
-
-# Width of a window as c of the Gaussian exp(-pi t^2 / (c L^2)), L the window's length. Of the Hann window:
-# the Gaussian nearest to it in the least-squares sense. The Gaussian window itself ends at 1 % of its peak.
-WIDTHS = {"hann": 0.2583, "gaussian": math.pi / (4.0 * math.log(100.0))}
-
-
-def analysis_window(name, length):
-    """A window, periodic, float32 ``(length,)``: ``"hann"`` or ``"gaussian"``."""
-    if name not in WIDTHS:
-        raise ValueError(f"window must be one of {tuple(WIDTHS)}; got {name!r}. Use 'hann'.")
-    position = np.arange(length) / length - 0.5
-    if name == "hann":
-        return (0.5 + 0.5 * np.cos(2.0 * np.pi * position)).astype("float32")
-    return np.exp(-np.pi * position**2 / WIDTHS[name]).astype("float32")
+TINY = 1e-30  # against a division by 0
+# A window of length L as the Gaussian exp(-pi (t / L)^2 / width). Of the Hann window: the nearest one, in the
+# least-squares sense.
+WIDTHS = {"hann": 0.2583, "gaussian": GAUSSIAN_WIDTH}
+LEVEL_NEPER = 0.01  # cells this close in magnitude are taken in any order
 
 
 def stft(audio, *, window_length, hop, window="hann"):
@@ -88,8 +78,8 @@ def window_power(window, length, hop, frames):
 def add_overlapping(parts, hop):
     """Sum of parts ``(..., frames, length)`` that begin ``hop`` samples apart; zeros follow the last one.
 
-    A part is cut into blocks of ``hop`` samples, the last one filled up with zeros. Block k of part t falls on
-    block t + k of the sum: a few additions of whole arrays, for any hop.
+    A part is cut into blocks of ``hop`` samples, the last one shorter where the hop does not divide it. Block k
+    of part t falls on block t + k of the sum: a few additions of whole arrays.
     """
     *batch, frames, length = parts.shape
     blocks = -(-length // hop)
@@ -100,16 +90,19 @@ def add_overlapping(parts, hop):
     return total.reshape(*batch, (frames + blocks) * hop)
 
 
-def griffin_lim(magnitude, *, hop, samples=None, iterations=32, momentum=0.99, phase=None, seed=0):
+def griffin_lim(
+    magnitude, *, hop, samples=None, window="hann", iterations=32, momentum=0.99, phase=None, seed=0
+):
     """Audio of magnitudes by projecting to and fro: onto these magnitudes, onto what audio can have.
 
     With momentum the consistent spectrum t_n is overshot along its last step before the magnitudes are
     imposed again: ``c_n = t_n + momentum * (t_n - t_{n-1})``.
 
     Args:
-        magnitude: ``(..., frames, bins)``, of a Hann window of ``2 * (bins - 1)`` samples.
+        magnitude: ``(..., frames, bins)``, of a window of ``2 * (bins - 1)`` samples.
         hop: samples between frames.
         samples: length of the audio, ``(frames - 1) * hop`` by default.
+        window: that of the analysis.
         iterations: 32 are usual; from 100 on little is gained.
         momentum: 0 is Griffin and Lim's own algorithm, 0.99 converges far lower.
         phase: radians, of the shape of ``magnitude``, to begin with; random by default.
@@ -131,15 +124,14 @@ def griffin_lim(magnitude, *, hop, samples=None, iterations=32, momentum=0.99, p
     samples = check_length(frames, bins, hop, samples)
     if phase is None:
         phase = random_phase(magnitude.shape, seed)
-    spectrum = with_phase(magnitude, phase)
-    previous = None
+    spectrum, previous = with_phase(magnitude, phase), None
     for _ in range(iterations):
-        audio = istft(spectrum, hop=hop, samples=samples)
-        consistent = stft(audio, window_length=2 * (bins - 1), hop=hop)
+        audio = istft(spectrum, hop=hop, samples=samples, window=window)
+        consistent = stft(audio, window_length=2 * (bins - 1), hop=hop, window=window)
         spectrum = consistent if previous is None else consistent + momentum * (consistent - previous)
         previous = consistent
         spectrum *= magnitude / np.maximum(np.abs(spectrum), TINY)
-    return istft(spectrum, hop=hop, samples=samples)
+    return istft(spectrum, hop=hop, samples=samples, window=window)
 
 
 def pghi(magnitude, *, hop, samples=None, window="hann", tolerance=1e-6, seed=0):
@@ -149,7 +141,7 @@ def pghi(magnitude, *, hop, samples=None, window="hann", tolerance=1e-6, seed=0)
         magnitude: ``(..., frames, bins)``, of a window of ``2 * (bins - 1)`` samples.
         hop: samples between frames; an eighth of the window or less, a quarter is just enough.
         samples: length of the audio, ``(frames - 1) * hop`` by default.
-        window: ``"hann"`` or ``"gaussian"``, that of the analysis.
+        window: that of the analysis; a Gaussian one brings some 3 dB.
         tolerance: as in ``phase_by_integration``.
         seed: of the random phase below it.
 
@@ -181,14 +173,16 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
         hop L / g  d log s / d m + 2 pi hop m / L             -g / (hop L)  d log s / d n - pi.
 
     Steps are averaged over both ends and added up from the loudest cell outwards, always on from the loudest
-    cell reached (hence the heap): a path leads through cells where the slope can be trusted, and around those
-    where it cannot. Another window is treated as the Gaussian nearest to it.
+    cell reached (hence the heap of the name): a path leads through cells where slopes can be trusted, around
+    those where they cannot. Another window is treated as the Gaussian nearest to it. At 0 Hz and Nyquist the
+    transform is real, and phase is rounded to half turns: what were imaginary there would be lost. (The paper
+    does not; a sound of 10 Hz gained 10 dB by it.)
 
     Args:
         magnitude: ``(..., frames, bins)``.
         hop, window: of the analysis.
-        tolerance: relative to the loudest cell of an item; below it phase is random, since rounding is all that
-            a slope could be made of.
+        tolerance: relative to the loudest cell of an item; below it phase is random, since slopes there are
+            those of rounding errors.
         seed: of that random phase.
 
     Returns:
@@ -199,10 +193,9 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
         magnitude, arXiv:1609.00291.
     """
     magnitude = check_magnitude(magnitude)
-    if window not in WIDTHS:
-        raise ValueError(f"window must be one of {tuple(WIDTHS)}; got {window!r}. Use 'hann'.")
-    frames, bins = magnitude.shape[-2:]
+    bins = magnitude.shape[-1]
     length = 2 * (bins - 1)
+    analysis_window(window, length)  # refuses an unknown one
     phase = random_phase(magnitude.shape, seed).astype("float64")
     for index in np.ndindex(magnitude.shape[:-2]):
         loudest = magnitude[index].max(initial=0.0)
@@ -230,40 +223,71 @@ def slope(values, axis):
 
 
 def integrate(logarithm, heard, frame_step, bin_step, phase):
-    """Phase ``(frames, bins)`` of the cells that are heard; the others keep theirs. Each island begins at 0."""
-
-    def bordered(values, border):
-        return np.pad(values, 1, constant_values=border).ravel()  # a border spares the walk its bounds
-
-    closed = bordered(~heard, True)
-    cells = np.flatnonzero(~closed)
-    order = cells[np.argsort(-bordered(logarithm, 0.0)[cells], kind="stable")]
-    rank = np.zeros(closed.size, "int64")  # a place in the order, so that the heap compares whole numbers
-    rank[order] = np.arange(order.size)
-    steps = bordered(frame_step, 0.0), bordered(bin_step, 0.0)
-    walked = walk()(order, rank, closed, *steps, bordered(phase, 0.0), phase.shape[1] + 2)
-    return np.asarray(walked).reshape(phase.shape[0] + 2, -1)[1:-1, 1:-1]
-
-
-def add_up_steps(order, rank, closed, frame_step, bin_step, phase, width):
-    """Walk over all open cells from the loudest on; returns ``phase``, changed in place.
+    """Phase of the cells that are heard, the others keep theirs; each island of them begins with phase 0.
 
     Args:
-        order: open cells, loudest first, indices of the raveled, bordered spectrogram.
-        rank: of each cell in ``order``.
-        closed: whether a cell is not to be entered; all are in the end.
-        frame_step, bin_step: radians, from half a cell before to half a cell after.
-        phase: radians.
-        width: cells of a row.
+        logarithm: of the magnitudes, ``(frames, bins)``.
+        heard: whether a cell is reached, ``(frames, bins)``.
+        frame_step, bin_step: slopes of the phase, radians to the next frame and bin, ``(frames, bins)``.
+        phase: radians, ``(frames, bins)``.
+
+    Returns:
+        float64 ``(frames, bins)``, radians.
+    """
+    frames, bins = phase.shape
+
+    def bordered(values, border):
+        return np.pad(values, 1, constant_values=border).ravel()  # the walk then needs no look at the bounds
+
+    closed = bordered(~heard, True)
+    real = np.zeros((frames, bins), bool)
+    real[:, [0, -1]] = True
+    below = (logarithm.max() - logarithm) / LEVEL_NEPER
+    level = bordered(np.minimum(below, 2**15 - 1).astype("int16"), 0)
+    cells = np.flatnonzero(~closed)
+    order = cells[np.argsort(level[cells], kind="stable")].astype("int32")
+    first = np.full(level[order[-1]] + 1, -1, "int32")
+    following = np.full(closed.size, -1, "int32")
+    cell_values = (
+        bordered(real, False),
+        bordered(frame_step, 0.0),
+        bordered(bin_step, 0.0),
+        bordered(phase, 0.0),
+    )
+    walked = walk()(order, level, first, following, closed, *cell_values, bins + 2)
+    return np.asarray(walked).reshape(frames + 2, bins + 2)[1:-1, 1:-1]
+
+
+def add_up_steps(order, level, first, following, closed, real, frame_step, bin_step, phase, width):
+    """Walk over all open cells, always on from the loudest one reached; returns ``phase``, changed in place.
+
+    Cells that wait to be left are kept by level: each level is a chain, ``first`` its first cell and
+    ``following`` the one behind each cell. To put one in, or to take the loudest out, takes a step or two;
+    with a heap it would be the logarithm of its size.
+
+    Args:
+        order: open cells, loudest first: indices of the raveled spectrogram with its border.
+        level: of each cell, from 0, the loudest.
+        first: -1 for each level.
+        following: -1 for each cell.
+        closed: whether a cell may not be entered; all are closed in the end.
+        real: whether a cell, at 0 Hz or Nyquist, is real: its phase is 0 or half a turn.
+        frame_step, bin_step, phase: of each cell, radians.
+        width: cells from one frame to the next.
     """
     for start in order:
         if closed[start]:
             continue
         closed[start] = True
         phase[start] = 0.0
-        heap = [rank[start]]
-        while len(heap) > 0:
-            cell = order[heapq.heappop(heap)]
+        loudest = level[start]
+        first[loudest] = start
+        while loudest < len(first):
+            cell = first[loudest]
+            if cell < 0:
+                loudest += 1
+                continue
+            first[loudest] = following[cell]
             for offset, step, half in (
                 (width, frame_step, 0.5),
                 (-width, frame_step, -0.5),
@@ -271,10 +295,15 @@ def add_up_steps(order, rank, closed, frame_step, bin_step, phase, width):
                 (-1, bin_step, -0.5),
             ):
                 neighbour = cell + offset
-                if not closed[neighbour]:
-                    closed[neighbour] = True
-                    phase[neighbour] = phase[cell] + half * (step[cell] + step[neighbour])
-                    heapq.heappush(heap, rank[neighbour])
+                if closed[neighbour]:
+                    continue
+                closed[neighbour] = True
+                phase[neighbour] = phase[cell] + half * (step[cell] + step[neighbour])
+                if real[neighbour]:
+                    phase[neighbour] = math.pi * math.floor(phase[neighbour] / math.pi + 0.5)
+                following[neighbour] = first[level[neighbour]]
+                first[level[neighbour]] = neighbour
+                loudest = min(loudest, level[neighbour])
     return phase
 
 
@@ -283,9 +312,14 @@ def walk():
     """``add_up_steps``, compiled where numba is installed: the same sums in the same order."""
     try:
         import numba
-    except ImportError:  # lists are read faster than arrays, one by one
-        return lambda *arguments: add_up_steps(*(np.asarray(a).tolist() for a in arguments))
+    except ImportError:
+        return walk_over_lists
     return numba.njit(cache=True)(add_up_steps)
+
+
+def walk_over_lists(*arguments):
+    """``add_up_steps`` in Python, which reads lists faster than arrays."""
+    return add_up_steps(*(argument if np.isscalar(argument) else argument.tolist() for argument in arguments))
 
 
 def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30):
@@ -293,9 +327,9 @@ def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30):
 
     There are more bins than bands, hence many answers; both methods choose one without negative magnitudes.
     ``"nnls"`` solves ``min |s B - mel|^2, s >= 0`` by multiplicative updates
-    ``s <- s * (mel B') / (s B B')``, which lower the error at every step and keep zeros and signs (Lee and
-    Seung, 2001, Algorithms for non-negative matrix factorization, theorem 1). ``"pinv"`` is the answer of least
-    norm, negative values set to 0.
+    ``s <- s * (mel B') / (s B B')``, which never raise the error and keep zeros and signs (Lee and Seung, 2001,
+    Algorithms for non-negative matrix factorization, theorem 1). ``"pinv"`` is the answer of least norm,
+    negative values set to 0.
 
     Args:
         mel: ``(..., frames, bands)``, not negative.
@@ -349,23 +383,28 @@ def check_magnitude(magnitude, name="magnitude"):
     if wrong.any():
         raise AudioError(
             f"{name} must be finite and not negative; {int(wrong.sum())} of {wrong.size} values are not. "
-            "A model that returns NaN has diverged; magnitudes are linear, neither logarithmic nor standardised."
+            "Magnitudes are linear, neither logarithmic nor standardised; a model that returns NaN has diverged."
         )
     return magnitude
 
 
 def check_length(frames, bins, hop, samples):
     """The length of the audio, by default the shortest that has so many frames. Raises ValueError."""
-    length = 2 * (bins - 1)
-    if not 1 <= hop <= length // 2:
-        raise ValueError(
-            f"hop must lie between 1 and half a window, {length // 2} samples; got {hop}. "
-            f"Use {max(1, length // 4)}."
-        )
+    check_hop(hop, 2 * (bins - 1))
+    shortest, longest = max(1, (frames - 1) * hop), frames * hop - 1
     samples = (frames - 1) * hop if samples is None else samples
-    if not max(1, (frames - 1) * hop) <= samples < frames * hop:
+    if not shortest <= samples <= longest:
         raise ValueError(
-            f"samples must lie between {max(1, (frames - 1) * hop)} and {frames * hop - 1}, the lengths of audio "
-            f"that has {frames} frames at hop {hop}; got {samples}. Take frames away, or add some, first."
+            f"samples must lie between {shortest} and {longest}, the lengths of audio that has {frames} frames "
+            f"at hop {hop}; got {samples}. Take frames away or add some first, or cut the audio afterwards."
         )
     return samples
+
+
+def check_hop(hop, window_length):
+    """Raise ValueError unless windows so far apart overlap by half at least."""
+    if not 1 <= hop <= window_length // 2:
+        raise ValueError(
+            f"hop must lie between 1 and half a window, {window_length // 2} samples; got {hop}. "
+            f"Use {max(1, window_length // 4)}."
+        )
