@@ -78,8 +78,8 @@ def window_power(window, length, hop, frames):
 def add_overlapping(parts, hop):
     """Sum of parts ``(..., frames, length)`` that begin ``hop`` samples apart; zeros follow the last one.
 
-    A part is cut into blocks of ``hop`` samples, the last one shorter where the hop does not divide it. Block k
-    of part t falls on block t + k of the sum: a few additions of whole arrays.
+    A part is cut into blocks of ``hop`` samples, the last one shorter where the hop does not divide it.
+    Block k of part t falls on block t + k of the sum: a few additions of whole arrays.
     """
     *batch, frames, length = parts.shape
     blocks = -(-length // hop)
@@ -128,9 +128,9 @@ def griffin_lim(
     for _ in range(iterations):
         audio = istft(spectrum, hop=hop, samples=samples, window=window)
         consistent = stft(audio, window_length=2 * (bins - 1), hop=hop, window=window)
-        spectrum = consistent if previous is None else consistent + momentum * (consistent - previous)
+        ahead = consistent if previous is None else consistent + momentum * (consistent - previous)
+        spectrum = ahead * (magnitude / np.maximum(np.abs(ahead), TINY))
         previous = consistent
-        spectrum *= magnitude / np.maximum(np.abs(spectrum), TINY)
     return istft(spectrum, hop=hop, samples=samples, window=window)
 
 
@@ -196,12 +196,12 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
     bins = magnitude.shape[-1]
     length = 2 * (bins - 1)
     analysis_window(window, length)  # refuses an unknown one
-    phase = random_phase(magnitude.shape, seed).astype("float64")
+    phase = random_phase(magnitude.shape, seed)
     for index in np.ndindex(magnitude.shape[:-2]):
         loudest = magnitude[index].max(initial=0.0)
         if loudest > 0.0:
             logarithm = np.log(np.maximum(magnitude[index], 0.1 * tolerance * loudest).astype("float64"))
-            to_bin, to_frame = slope(logarithm, axis=1), slope(logarithm, axis=0)
+            to_bin, to_frame = slope_in_frequency(logarithm), slope_in_time(logarithm)
             aspect = WIDTHS[window] * length / hop  # g / (hop L)
             frame_step = to_bin / aspect + 2.0 * np.pi * hop / length * np.arange(bins)
             bin_step = -aspect * to_frame - np.pi
@@ -210,16 +210,19 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
     return phase
 
 
-def slope(values, axis):
-    """Central difference along an axis, 0 at both ends.
+def slope_in_frequency(logarithm):
+    """Central differences along the bins; 0 at 0 Hz and Nyquist, around which magnitudes are even."""
+    difference = np.zeros_like(logarithm)
+    difference[:, 1:-1] = 0.5 * (logarithm[:, 2:] - logarithm[:, :-2])
+    return difference
 
-    In frequency a real signal's magnitudes are even around 0 Hz and Nyquist; in time nothing is known beyond
-    the ends.
-    """
-    values = np.moveaxis(values, axis, 0)
-    difference = np.zeros_like(values)
-    difference[1:-1] = 0.5 * (values[2:] - values[:-2])
-    return np.moveaxis(difference, 0, axis)
+
+def slope_in_time(logarithm):
+    """Central differences along the frames; at the ends of a parabola: clips may begin in full sound."""
+    frames = len(logarithm)
+    if frames == 1:
+        return np.zeros_like(logarithm)
+    return np.gradient(logarithm, axis=0, edge_order=min(2, frames - 1))
 
 
 def integrate(logarithm, heard, frame_step, bin_step, phase):
@@ -327,9 +330,9 @@ def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30):
 
     There are more bins than bands, hence many answers; both methods choose one without negative magnitudes.
     ``"nnls"`` solves ``min |s B - mel|^2, s >= 0`` by multiplicative updates
-    ``s <- s * (mel B') / (s B B')``, which never raise the error and keep zeros and signs (Lee and Seung, 2001,
-    Algorithms for non-negative matrix factorization, theorem 1). ``"pinv"`` is the answer of least norm,
-    negative values set to 0.
+    ``s <- s * (mel B') / (s B B')``, which never raise the error and keep zeros and signs (Lee and Seung,
+    2001, Algorithms for non-negative matrix factorization, theorem 1). ``"pinv"`` is the answer of least
+    norm, negative values set to 0.
 
     Args:
         mel: ``(..., frames, bands)``, not negative.
@@ -370,8 +373,9 @@ def with_phase(magnitude, phase):
 
 
 def random_phase(shape, seed):
-    """Radians within -pi..pi, float32, even."""
-    return np.random.default_rng(seed).uniform(-np.pi, np.pi, shape).astype("float32")
+    """Radians, float64, evenly spread; the same for each item of a batch, whatever its neighbours are."""
+    phase = np.random.default_rng(seed).uniform(-np.pi, np.pi, shape[-2:])
+    return np.broadcast_to(phase, shape).copy()
 
 
 def check_magnitude(magnitude, name="magnitude"):
@@ -383,7 +387,7 @@ def check_magnitude(magnitude, name="magnitude"):
     if wrong.any():
         raise AudioError(
             f"{name} must be finite and not negative; {int(wrong.sum())} of {wrong.size} values are not. "
-            "Magnitudes are linear, neither logarithmic nor standardised; a model that returns NaN has diverged."
+            "Magnitudes are linear, not logarithmic or standardised; a model that returns NaN has diverged."
         )
     return magnitude
 
@@ -395,8 +399,8 @@ def check_length(frames, bins, hop, samples):
     samples = (frames - 1) * hop if samples is None else samples
     if not shortest <= samples <= longest:
         raise ValueError(
-            f"samples must lie between {shortest} and {longest}, the lengths of audio that has {frames} frames "
-            f"at hop {hop}; got {samples}. Take frames away or add some first, or cut the audio afterwards."
+            f"samples must lie between {shortest} and {longest}, the lengths of audio that has {frames} "
+            f"frames at hop {hop}; got {samples}. Take frames away or add some, or cut the audio afterwards."
         )
     return samples
 

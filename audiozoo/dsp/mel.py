@@ -49,8 +49,8 @@ def mel_filters(sample_rate, window_length, num_mels, *, lowest_hz=0.0, highest_
     empty = int(np.sum(~filters.any(axis=0)))
     if empty:
         raise ValueError(
-            f"num_mels={num_mels} leaves {empty} bands without any bin of a window of {window_length} samples "
-            f"at {sample_rate} Hz. Use fewer bands, or a longer window."
+            f"num_mels={num_mels} leaves {empty} bands without any bin of a window of {window_length} "
+            f"samples at {sample_rate} Hz. Use fewer bands, or a longer window."
         )
     return filters.astype("float32")
 

@@ -93,7 +93,7 @@ class AudioTransform(layers.Layer):
         return (self.log_mel(audio) - self.mean) / self.deviation
 
     def log_mel(self, audio):
-        """Compressed mel bands ``(batch, frames, num_mels)`` of audio ``(batch, samples)``, not standardised."""
+        """Compressed mel bands ``(batch, frames, bands)`` of audio ``(batch, samples)``, not standardised."""
         magnitude = stft_magnitude(
             audio, window_length=self.window_length, hop=self.hop, window=self.window, padding="zeros"
         )
@@ -230,7 +230,7 @@ def checked_audio(audio, name):
     wrong = int(np.sum(~np.isfinite(audio)))
     if wrong:
         raise AudioError(
-            f"{name} must be finite; {wrong} of {audio.size} samples are NaN or infinite. Repair the recording, "
-            "or replace them: numpy.nan_to_num(audio)."
+            f"{name} must be finite; {wrong} of {audio.size} samples are NaN or infinite. Repair the "
+            "recording, or replace them: numpy.nan_to_num(audio)."
         )
     return audio
