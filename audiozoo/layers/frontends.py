@@ -27,7 +27,7 @@ class AudioTransform(layers.Layer):
     standard deviation, that around those means. So an error means the same number of dB in every band, bands
     that are nearly always silent are not blown up, and a model that knows the means alone has a mean squared
     error of 1. Before ``adapt`` the layer, when called, gives NaN, so that models can be built before their
-    weights are loaded; ``forward`` and ``invert`` refuse.
+    weights are loaded; ``spectrogram`` and ``invert`` refuse.
 
     A clip of ``samples`` has ``1 + samples // hop`` frames; frame t is centred on sample ``t * hop``, and
     outside the clip there is silence. Any clip of one sample or more will do.
@@ -126,8 +126,10 @@ class AudioTransform(layers.Layer):
         self.mean.assign(mean.astype("float32"))
         self.deviation.assign(np.float32(deviation))
 
-    def forward(self, audio):
-        """Standardised spectrogram of audio in memory.
+    def spectrogram(self, audio):
+        """Standardised spectrogram of audio in memory, checked: the way forth that ``invert`` is the way back of.
+
+        (Not called forward: with PyTorch, that is how Keras calls a layer.)
 
         Args:
             audio: ``(samples,)`` or ``(batch, samples)``.
