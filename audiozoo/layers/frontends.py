@@ -127,9 +127,9 @@ class AudioTransform(layers.Layer):
         self.deviation.assign(np.float32(deviation))
 
     def spectrogram(self, audio):
-        """Standardised spectrogram of audio in memory, checked: the way forth that ``invert`` is the way back of.
+        """Standardised spectrogram of audio in memory, which is checked; ``invert`` is the way back.
 
-        (Not called forward: with PyTorch, that is how Keras calls a layer.)
+        (Not called forward: by that name, with PyTorch, Keras calls a layer.)
 
         Args:
             audio: ``(samples,)`` or ``(batch, samples)``.
