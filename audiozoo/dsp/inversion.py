@@ -175,8 +175,8 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
     Steps are averaged over both ends and added up from the loudest cell outwards, always on from the loudest
     cell reached (hence the heap of the name): a path leads through cells where slopes can be trusted, around
     those where they cannot. Another window is treated as the Gaussian nearest to it. At 0 Hz and Nyquist the
-    transform is real, and phase is rounded to half turns: what were imaginary there would be lost. (The paper
-    does not; a sound of 10 Hz gained 10 dB by it.)
+    transform is real, and phase is rounded to half turns. (The paper does not; what is imaginary there
+    is lost, and with it much of a sound that reaches below the second bin.)
 
     Args:
         magnitude: ``(..., frames, bins)``.
@@ -317,7 +317,7 @@ def walk():
         import numba
     except ImportError:
         return walk_over_lists
-    return numba.njit(cache=True)(add_up_steps)
+    return numba.njit(add_up_steps)
 
 
 def walk_over_lists(*arguments):
@@ -358,7 +358,7 @@ def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30):
     if method == "pinv":
         return np.maximum(mel @ np.linalg.pinv(filters.astype("float64")).astype("float32"), 0.0)
     wanted = mel @ filters.T
-    magnitude = wanted / np.maximum(filters.sum(axis=1) ** 2, TINY)
+    magnitude = wanted / np.maximum(filters @ filters.sum(axis=0), TINY)  # what is flat, stays flat
     for _ in range(iterations):
         magnitude *= wanted / np.maximum((magnitude @ filters) @ filters.T, TINY)
     return magnitude
