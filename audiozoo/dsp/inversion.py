@@ -103,9 +103,10 @@ def griffin_lim(
         hop: samples between frames.
         samples: length of the audio, ``(frames - 1) * hop`` by default.
         window: that of the analysis.
-        iterations: 32 are usual; from 100 on little is gained.
+        iterations: 32 are usual, 100 thorough.
         momentum: 0 is Griffin and Lim's own algorithm, 0.99 converges far lower.
-        phase: radians, of the shape of ``magnitude``, to begin with; random by default.
+        phase: radians, of the shape of ``magnitude``, to begin with; random by default. From that of
+            ``phase_by_integration`` five iterations are enough.
         seed: of the random phase.
 
     Returns:
@@ -139,7 +140,7 @@ def pghi(magnitude, *, hop, samples=None, window="hann", tolerance=1e-6, seed=0)
 
     Args:
         magnitude: ``(..., frames, bins)``, of a window of ``2 * (bins - 1)`` samples.
-        hop: samples between frames; an eighth of the window or less, a quarter is just enough.
+        hop: samples between frames; an eighth of the window or less; a quarter costs some 5 dB.
         samples: length of the audio, ``(frames - 1) * hop`` by default.
         window: that of the analysis; a Gaussian one brings some 3 dB.
         tolerance: as in ``phase_by_integration``.
@@ -175,8 +176,8 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
     Steps are averaged over both ends and added up from the loudest cell outwards, always on from the loudest
     cell reached (hence the heap of the name): a path leads through cells where slopes can be trusted, around
     those where they cannot. Another window is treated as the Gaussian nearest to it. At 0 Hz and Nyquist the
-    transform is real, and phase is rounded to half turns. (The paper does not; what is imaginary there
-    is lost, and with it much of a sound that reaches below the second bin.)
+    transform is real, and phase is rounded to half turns. (The paper does not; what is imaginary there is lost,
+    and with it much of a sound that reaches below the second bin.)
 
     Args:
         magnitude: ``(..., frames, bins)``.
@@ -188,6 +189,10 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
     Returns:
         float64 ``(..., frames, bins)``, radians, not wrapped.
 
+    Raises:
+        AudioError: magnitudes that are negative or not finite.
+        ValueError: an unknown window, a hop that leaves gaps, a tolerance outside 0..1.
+
     Reference:
         Prusa, Balazs and Sondergaard (2017), A noniterative method for reconstruction of phase from STFT
         magnitude, arXiv:1609.00291.
@@ -195,7 +200,10 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
     magnitude = check_magnitude(magnitude)
     bins = magnitude.shape[-1]
     length = 2 * (bins - 1)
+    check_hop(hop, length)
     analysis_window(window, length)  # refuses an unknown one
+    if not 0.0 < tolerance < 1.0:
+        raise ValueError(f"tolerance must lie between 0 and 1, without them; got {tolerance}. Use 1e-6.")
     phase = random_phase(magnitude.shape, seed)
     for index in np.ndindex(magnitude.shape[:-2]):
         loudest = magnitude[index].max(initial=0.0)

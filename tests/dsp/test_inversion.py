@@ -258,6 +258,12 @@ class TestBothMethods:
             METHODS[method](np.zeros((0, 257)), hop=HOP)
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, -1e-6])
+def test_a_tolerance_that_leaves_nothing_or_noise_is_refused(tolerance):
+    with pytest.raises(ValueError, match="tolerance must lie between 0 and 1, without them; got"):
+        phase_by_integration(magnitude_of(noise(1000)), hop=HOP, tolerance=tolerance)
+
+
 def test_an_item_of_a_batch_is_integrated_as_if_alone():
     audio = np.stack([pluck(2000), 0.01 * chirp(samples=2000)])
     together = phase_by_integration(magnitude_of(audio), hop=HOP)
