@@ -176,8 +176,8 @@ def phase_by_integration(magnitude, *, hop, window="hann", tolerance=1e-6, seed=
     Steps are averaged over both ends and added up from the loudest cell outwards, always on from the loudest
     cell reached (hence the heap of the name): a path leads through cells where slopes can be trusted, around
     those where they cannot. Another window is treated as the Gaussian nearest to it. At 0 Hz and Nyquist the
-    transform is real, and phase is rounded to half turns. (The paper does not; what is imaginary there is lost,
-    and with it much of a sound that reaches below the second bin.)
+    transform is real, and phase is rounded to half turns. (The paper does not; what is imaginary there is
+    lost, and with it much of a sound that reaches below the second bin.)
 
     Args:
         magnitude: ``(..., frames, bins)``.

@@ -26,8 +26,8 @@ class AudioTransform(layers.Layer):
     model. Each band has its own mean, since sounds share most of their spectral slope; all bands have one
     standard deviation, that around those means. So an error means the same number of dB in every band, bands
     that are nearly always silent are not blown up, and a model that knows the means alone has a mean squared
-    error of 1. Before ``adapt`` the layer, when called, gives NaN, so that models can be built before their
-    weights are loaded; ``spectrogram`` and ``invert`` refuse.
+    error of 1. Before ``adapt`` the layer, when called, gives NaN or infinity, so that models can be built
+    before their weights are loaded; ``spectrogram`` and ``invert`` refuse.
 
     A clip of ``samples`` has ``1 + samples // hop`` frames; frame t is centred on sample ``t * hop``, and
     outside the clip there is silence. Any clip of one sample or more will do.
