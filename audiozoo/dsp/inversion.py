@@ -140,9 +140,9 @@ def pghi(magnitude, *, hop, samples=None, window="hann", tolerance=1e-6, seed=0)
 
     Args:
         magnitude: ``(..., frames, bins)``, of a window of ``2 * (bins - 1)`` samples.
-        hop: samples between frames; an eighth of the window or less; a quarter costs some 5 dB.
+        hop: samples between frames; an eighth of the window or less; a quarter costs several dB.
         samples: length of the audio, ``(frames - 1) * hop`` by default.
-        window: that of the analysis; a Gaussian one brings some 3 dB.
+        window: that of the analysis; a Gaussian one brings several dB.
         tolerance: as in ``phase_by_integration``.
         seed: of the random phase below it.
 
