@@ -5,7 +5,7 @@ import sys
 import typer
 
 from audiozoo.errors import AudioZooError, one_line
-from benchmarks import curves, package, quality, report, scoring, tables, throughput, variants
+from benchmarks import curves, inversion, package, quality, report, scoring, tables, throughput, variants
 from benchmarks.baselines import train_pytorch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -16,6 +16,7 @@ app.command("curves")(curves.main)
 app.command("variants")(variants.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)
+app.command("inversion")(inversion.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 

@@ -76,7 +76,9 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
     assert "memory" not in section
 
 
-@pytest.mark.parametrize("name", ["quality", "throughput", "tables", "report", "scoring", "curves"])
+@pytest.mark.parametrize(
+    "name", ["quality", "throughput", "tables", "report", "scoring", "curves", "inversion"]
+)
 def test_a_command_runs_as_a_file_from_anywhere(name, tmp_path):
     script = report.ROOT / "benchmarks" / f"{name}.py"
     command = [sys.executable, str(script), "--help"]
