@@ -6,7 +6,9 @@ imported before a command needs it, so that ``audiozoo list`` answers at once.
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from enum import StrEnum
@@ -168,7 +170,8 @@ def stream(
         int | None, typer.Option(min=1, help="Samples computed at once.", show_default="one frame")
     ] = None,
     sample_rate: Annotated[
-        int | None, typer.Option(help="Hz, of standard input.", show_default="the model's")
+        int | None,
+        typer.Option(min=1000, max=768_000, help="Hz, of standard input.", show_default="the model's"),
     ] = None,
     encoding: Annotated[
         PcmEncoding, typer.Option(help="Of raw mono samples, little-endian, for - on either side.")
@@ -181,6 +184,7 @@ def stream(
 ) -> None:
     """Play along in real time: a voice in, the preset's instrument out, block by block."""
     from audiozoo.data.audio_io import (
+        finite_blocks,
         output_format,
         read_blocks,
         read_pcm_blocks,
@@ -191,7 +195,11 @@ def stream(
 
     if output != "-":
         output_format(output)
+    if sample_rate is not None and source != "-":
+        raise typer.BadParameter("is of standard input; a file has its own.", param_hint="--sample-rate")
     model = load(preset)
+    if block and block % model.hop:
+        raise typer.BadParameter(f"{block} is no multiple of {model.hop}.", param_hint="--block")
     player = model.stream(
         block, semitones=semitones, loudness_db=loudness_db, reverb=None if dry else "learned"
     )
@@ -206,11 +214,35 @@ def stream(
         )
     else:
         heard, _ = read_blocks(source, sample_rate=rate, block_seconds=seconds)
+    name = "standard input" if source == "-" else f"path {source!r}"
+    heard = until_interrupted(finite_blocks(heard, name=name))
     if output == "-":
         write_pcm_blocks(sys.stdout.buffer, player.play(heard), encoding=encoding.value)
     else:
         samples = write_blocks(output, player.play(heard), rate)
         print(f"{output}: {samples / rate:.1f} s of audio")
+
+
+def until_interrupted(blocks):
+    """The blocks as they come, until Ctrl-C: that ends a recording, and what was played is kept.
+
+    A second Ctrl-C breaks off at once.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    pressed = threading.Event()
+
+    def end(*_):
+        pressed.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        for block in blocks:
+            if pressed.is_set():
+                return
+            yield block
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @app.command()

@@ -38,6 +38,10 @@ class DataError(AudioZooError, ValueError):
     """A folder without usable audio."""
 
 
+class StatisticsMissing(AudioZooError, RuntimeError):
+    """Something is to be standardised by statistics that were never measured."""
+
+
 class TrainingError(AudioZooError, RuntimeError):
     """Training that cannot start, continue or resume."""
 

@@ -1,8 +1,11 @@
 """``python -m benchmarks COMMAND``; without one it lists them, and each has ``--help``."""
 
+import sys
+
 import typer
 
-from benchmarks import curves, package, quality, report, scoring, tables, throughput, variants
+from audiozoo.errors import AudioZooError, one_line
+from benchmarks import curves, inversion, package, quality, report, scoring, tables, throughput, variants
 from benchmarks.baselines import train_pytorch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -13,8 +16,13 @@ app.command("curves")(curves.main)
 app.command("variants")(variants.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)
+app.command("inversion")(inversion.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 
 if __name__ == "__main__":
-    app(prog_name="python -m benchmarks")
+    try:
+        app(prog_name="python -m benchmarks")
+    except (AudioZooError, ValueError) as error:
+        print(f"benchmarks: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)

@@ -20,19 +20,26 @@ def reconstructions(model, folder, *, only, whole):
     """
     from audiozoo.data.datasets import instrument_folder
     from audiozoo.data.pipelines import FeatureCrops
+    from audiozoo.errors import DataError
     from audiozoo.registry import Train
 
     train = model.preset.train or Train()
     sound = {"sample_rate": model.sample_rate, "hop": model.hop}
-    recordings = [r for r in instrument_folder(folder, **sound) if fnmatch.fnmatch(r.name, only)]
+    recordings = instrument_folder(folder, **sound)
+    chosen = [recording for recording in recordings if fnmatch.fnmatch(recording.name, only)]
+    if not chosen:
+        raise DataError(
+            f"only must match a recording; {only!r} matches none of "
+            f"{', '.join(recording.name for recording in recordings)}. Use '*' for all."
+        )
     crops = FeatureCrops(
-        recordings,
+        chosen,
         **sound,
         clip_seconds=train.clip_seconds,
         validation_seconds=0.0 if whole else train.validation_seconds,
     )
     places = whole_places(crops) if whole else crops.validation_places()
-    for index, recording in enumerate(recordings):
+    for index, recording in enumerate(chosen):
         starts = [start for which, start in places if which == index]
         if starts:
             batch = crops.collate([index] * len(starts), starts)

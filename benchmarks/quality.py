@@ -26,31 +26,33 @@ def main(
     embedding: Annotated[str, typer.Option(help="mel_statistics, mfcc or random_conv.")] = EMBEDDING,
     keep: Annotated[pathlib.Path | None, typer.Option(help="Folder to leave the compared clips in.")] = None,
     name: Annotated[str, typer.Option(help="Of the result; by default quality_PRESET.")] = "",
+    replace: Annotated[bool, typer.Option(help="Even what another command has found.")] = False,
 ):
     """FID, FID-infinity, KAD, precision and recall of sets; spectral distances of reconstructions.
 
-    With --generated two folders are compared as they are. Without, the preset reconstructs the recordings of
-    --reference: those it was trained on are judged by the end of each that training left out.
+    The preset reconstructs the recordings of --reference: those it was trained on are judged by the end of
+    each that training left out. As sets the reconstructions are compared with their references, or, with
+    --generated, the two folders as they are.
     """
+    import audiozoo
     from audiozoo import metrics
 
     if not preset and generated is None:
         raise typer.BadParameter("give --preset, to judge its reconstructions, or --generated, or both.")
+    name = name or f"quality_{audiozoo.info(preset).name if preset else generated.name}"
+    results.check_free(name, replace=replace)
     values = {"reference": reference.name, "embedding": embedding}
-    if generated is not None:
-        values |= {
-            "generated": generated.name,
-            "sets": metrics.compare(reference, generated, embedding=embedding),
-        }
-        label = preset or generated.name
-    else:
-        with kept_or_temporary(keep) as folder:
-            label, files = reconstruct(preset, reference, folder, only=only, whole=whole)
+    with kept_or_temporary(keep) as folder:
+        pair = reference, generated
+        if preset:
+            files = reconstruct(preset, reference, folder, only=only, whole=whole)
             values |= {"part": "whole" if whole else "held out", "mean": mean_of(files), "files": files}
+        if generated is None:
             pair = folder / "reference", folder / "generated"
-            values["sets"] = without_folders(metrics.compare(*pair, embedding=embedding), folder)
-    values |= {"seed": 0}
-    path = results.write(name or f"quality_{label}", values)
+        else:
+            values["generated"] = generated.name
+        values["sets"] = without_folders(metrics.compare(*pair, embedding=embedding), folder)
+    path = results.write(name, values)
     print(f"{values.get('mean', '')}\n{values['sets']['scores']}\nwritten: {path}")
 
 
@@ -58,10 +60,14 @@ def reconstruct(preset, reference, folder, *, only, whole):
     """Write clips and their reconstructions as files, and measure each pair.
 
     Returns:
-        The preset's name, and a dict recording -> dict of distances, the mean of its clips.
+        Dict recording -> dict of distances, the mean of its clips.
+
+    Raises:
+        DataError: there is no recording, or none long enough.
     """
     import audiozoo
     from audiozoo.data.audio_io import write_audio
+    from audiozoo.errors import DataError
     from benchmarks.workloads import WORKLOADS
 
     model = audiozoo.load(preset)
@@ -75,7 +81,9 @@ def reconstruct(preset, reference, folder, *, only, whole):
             for index, clip in enumerate(audio):
                 path = folder / side / f"{pathlib.Path(recording).stem}_{index:03d}.wav"
                 write_audio(path, clip, model.sample_rate)
-    return model.preset.name, files
+    if not files:
+        raise DataError(f"reference {str(reference)!r} holds no recording that is long enough to be judged.")
+    return files
 
 
 def distances(model, reference, generated):

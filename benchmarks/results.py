@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
@@ -44,6 +45,23 @@ class Record(pydantic.BaseModel, extra="forbid", frozen=True):
     commit: str
     machine: Machine
     versions: dict[str, str]
+
+
+def check_free(name, *, replace):
+    """Raise ValueError if ``name`` cannot be written: it is no name, or holds what was measured otherwise.
+
+    Args:
+        name: of a result.
+        replace: write it whatever it holds.
+    """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"name must be letters, digits, '_', '-' and '.'; got {name!r}.")
+    if replace or name not in names() or read(name).command == command():
+        return
+    raise ValueError(
+        f"results/{name}.json holds what another command found: {read(name).command}. "
+        "Choose another name, or give --replace."
+    )
 
 
 def write(name, values, *, seed=0):

@@ -16,7 +16,9 @@ def measure(preset, *, batch_size, precision, repeats):
     Call it before this process has grown: on Linux a child's peak memory begins at its parent's size.
     """
     command = [sys.executable, "-m", "benchmarks.speed", preset, str(batch_size), precision, str(repeats)]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if finished.returncode:
+        raise SystemExit(f"benchmarks: {' '.join(command[1:])} failed, as it says above.")
     return json.loads(finished.stdout.splitlines()[-1])
 
 

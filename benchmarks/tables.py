@@ -7,6 +7,7 @@ if not __package__:
     import as_module  # noqa: F401
 
 
+import re
 import warnings
 
 import numpy as np
@@ -78,13 +79,32 @@ def layer_tables():
 
 def layers_of(model):
     """Shapes and parameters of every layer that holds weights, by its path, in order."""
-    found = {}
+    found, siblings = {}, {}
     for variable in model.weights:
-        layer = variable.path.rsplit("/", 1)[0].removeprefix(f"{model.name}/")
+        layer = renumbered(variable.path.rsplit("/", 1)[0].partition("/")[2], siblings)
         shapes, count = found.get(layer, ("", 0))
         shape = " x ".join(str(size) for size in variable.shape)
         found[layer] = (f"{shapes}, {shape}".lstrip(", "), count + int(np.prod(variable.shape)))
     return found
+
+
+def renumbered(path, siblings):
+    """A path whose parts are numbered among their siblings: Keras numbers them among all of the process.
+
+    Args:
+        path: such as ``control_network_1/perceptron_3/dense_12``.
+        siblings: dict, remembers the parts seen so far.
+    """
+    parent, result = "", []
+    for part in path.split("/"):
+        kind = re.sub(r"_\d+$", "", part)
+        seen = siblings.setdefault((parent, kind), [])
+        if part not in seen:
+            seen.append(part)
+        number = seen.index(part)
+        result.append(f"{kind}_{number}" if number else kind)
+        parent = f"{parent}/{part}"
+    return "/".join(result)
 
 
 def training_table():

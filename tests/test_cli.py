@@ -2,6 +2,7 @@ import io
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -343,3 +344,26 @@ def test_listing_and_help_answer_at_once(zoo, words):
     seconds = min(processor_seconds([sys.executable, "-m", "audiozoo", *words]) for _ in range(3))
     print(f"audiozoo {words[0]}: {seconds:.2f} s")
     assert seconds < LIMIT_SECONDS
+
+
+def test_ctrl_c_ends_a_recording_and_keeps_what_was_played():
+    def blocks():
+        yield 1
+        os.kill(os.getpid(), signal.SIGINT)
+        yield 2
+        yield 3
+
+    before = signal.getsignal(signal.SIGINT)
+    assert list(cli.until_interrupted(blocks())) == [1]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--block", "100"], ["--input", "a.wav", "--sample-rate", "44100"], ["--sample-rate", "-5"]],
+)
+def test_wrong_options_of_stream_are_wrong_usage(options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.app(["stream", "ddsp_violin_small", *options], prog_name="audiozoo")
+    assert ended.value.code == 2
+    assert options[-2] in capsys.readouterr().err

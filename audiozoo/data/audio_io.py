@@ -16,6 +16,7 @@ SAMPLE_RATES_HZ = (1000, 768_000)
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
+HEADERS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3")  # of sound files; as samples they would be noise
 PCM_ENCODINGS = {"float32": np.dtype("<f4"), "int16": np.dtype("<i2")}
 
 
@@ -101,7 +102,14 @@ def read_pcm_blocks(file, *, encoding="float32", sample_rate, new_sample_rate, b
     size = max(1, int(block_seconds * sample_rate)) * dtype.itemsize
 
     def decoded():
+        first = True
         while data := file.read(size):
+            if first and data.startswith(HEADERS):
+                raise AudioError(
+                    "raw audio must have no header; this begins as a sound file does. Name the file instead "
+                    "(--input FILE on the command line)."
+                )
+            first = False
             if len(data) % dtype.itemsize:
                 raise AudioError(
                     f"raw audio must be whole {encoding} samples of {dtype.itemsize} bytes; the last one has "
@@ -112,6 +120,25 @@ def read_pcm_blocks(file, *, encoding="float32", sample_rate, new_sample_rate, b
             yield (samples / scale).astype("float32")
 
     return resampled_blocks(decoded(), sample_rate, new_sample_rate, np.zeros(0, "float32"))
+
+
+def finite_blocks(blocks, *, name):
+    """The blocks as they come, float ``(samples,)``. Raises AudioError at the first that is not finite.
+
+    Args:
+        blocks: iterable.
+        name: of where they come from, for the message.
+    """
+    position = 0
+    for block in blocks:
+        finite = np.isfinite(block)
+        if not finite.all():
+            raise AudioError(
+                f"{name} must be finite; sample {position + int(np.argmin(finite))} is NaN or infinite. "
+                "Look at how the file was made."
+            )
+        position += len(block)
+        yield block
 
 
 def write_pcm_blocks(file, blocks, *, encoding="float32"):

@@ -1,11 +1,16 @@
 """Short-time spectra, overlap-add and A-weighted loudness."""
 
 import functools
+import math
 
 import numpy as np
 from keras import ops
 
 LOUDNESS_FLOOR_DB = -100.0
+WINDOWS = ("hann", "gaussian")
+# The Gaussian window is exp(-pi (t / length)^2 / GAUSSIAN_WIDTH), cut where it has fallen to 1 % of its peak.
+GAUSSIAN_WIDTH = math.pi / (4.0 * math.log(100.0))
+PADDINGS = ("reflect", "zeros")
 
 
 def hann_window(length: int) -> np.ndarray:
@@ -13,20 +18,42 @@ def hann_window(length: int) -> np.ndarray:
     return np.hanning(length + 1)[:-1].astype("float32")
 
 
-def stft_magnitude(audio, *, window_length, hop, floor=1e-10):
-    """Magnitudes of the centred short-time Fourier transform with a periodic Hann window.
+def analysis_window(name: str, length: int) -> np.ndarray:
+    """A periodic window, float32 ``(length,)``: ``"hann"`` or ``"gaussian"``, else a ValueError."""
+    if name not in WINDOWS:
+        raise ValueError(f"window must be one of {WINDOWS}; got {name!r}. Use 'hann'.")
+    if name == "hann":
+        return hann_window(length)
+    position = np.arange(length) / length - 0.5
+    return np.exp(-math.pi * position**2 / GAUSSIAN_WIDTH).astype("float32")
+
+
+def stft_magnitude(audio, *, window_length, hop, floor=1e-10, window="hann", padding="reflect"):
+    """Magnitudes of the centred short-time Fourier transform.
 
     Args:
-        audio: ``(batch, samples)``, more than ``window_length // 2`` samples (the centring pad
-            is a reflection).
-        window_length: samples.
+        audio: ``(batch, samples)``.
+        window_length: samples, even.
         hop: samples between frames.
         floor: smallest magnitude; keeps the gradient finite where the signal is digital silence.
+        window: ``"hann"`` or ``"gaussian"``.
+        padding: what lies outside the clip. ``"reflect"``: its mirror image, for clips of more than
+            ``window_length // 2`` samples; ``"zeros"``: silence, for clips of any length.
 
     Returns:
-        ``(batch, 1 + samples // hop, window_length // 2 + 1)``.
+        ``(batch, 1 + samples // hop, window_length // 2 + 1)``; frame ``t`` is centred on sample ``t * hop``.
+
+    Raises:
+        ValueError: unknown ``window`` or ``padding``.
     """
-    real, imaginary = ops.stft(audio, window_length, hop, window_length, window="hann", center=True)
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {PADDINGS}; got {padding!r}. Use 'reflect'.")
+    shape = "hann" if window == "hann" else ops.convert_to_tensor(analysis_window(window, window_length))
+    if padding == "zeros":
+        audio = ops.pad(audio, ((0, 0), (window_length // 2, window_length // 2)))
+    real, imaginary = ops.stft(
+        audio, window_length, hop, window_length, window=shape, center=padding == "reflect"
+    )
     return ops.sqrt(ops.maximum(real**2 + imaginary**2, floor**2))
 
 

@@ -407,9 +407,14 @@ def audio_paths(source):
 
 
 def resolve(embedding):
-    """The embedding itself, or the built-in one of that name. Raises ValueError for an unknown name."""
-    if not isinstance(embedding, str):
+    """The embedding itself, or the built-in one of that name. Raises ValueError for anything else."""
+    if hasattr(embedding, "embed"):
         return embedding
+    if callable(embedding):
+        raise ValueError(
+            "embedding must be an object with embed(audio, sample_rate); got a function. Wrap it: "
+            "CallableEmbedding(function, name=..., sample_rate=..., hop=...)."
+        )
     if embedding not in BUILT_IN:
         raise ValueError(
             f"embedding must be one of {', '.join(BUILT_IN)}, or an object with embed(audio, sample_rate); "

@@ -8,6 +8,7 @@ from audiozoo.metrics.frechet import few_rows, frechet_distance_from_moments, fr
 from audiozoo.metrics.kernel import kad, kid
 
 WORST = 10
+FEWEST_CLIPS = 6  # of which thirds of two can be made, to extrapolate from
 DISTANCE = "root mean square Mahalanobis distance from the reference; its own rows have 1"
 
 
@@ -35,6 +36,12 @@ def compare(reference, generated, *, embedding="mel_statistics", k=5, seed=0):
     if not isinstance(generated, EmbeddedSet):
         generated = embed_folder(generated, embedding, against=reference, seed=seed)
     check_comparable(reference, generated)
+    for name, embedded in (("reference", reference), ("generated", generated)):
+        if embedded.clips < FEWEST_CLIPS:
+            raise ValueError(
+                f"{name} must hold at least {FEWEST_CLIPS} clips to be scored; got {embedded.clips}. "
+                "Cut long recordings into clips, or add more."
+            )
     return {
         "embedding": {
             "name": reference.embedding,

@@ -163,9 +163,10 @@ def energy(audio):
 
 
 def decibels_of(power, other_power):
-    """Ratio of two powers in dB; infinite where one is 0."""
-    with np.errstate(divide="ignore"):
-        return plain(10.0 * (np.log10(power) - np.log10(other_power)))
+    """Ratio of two powers in dB; infinite where one is 0, minus infinity where both are."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decibels = 10.0 * (np.log10(power) - np.log10(other_power))
+    return plain(np.where(power > 0.0, decibels, -np.inf))
 
 
 def plain(score):

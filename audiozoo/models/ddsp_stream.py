@@ -53,6 +53,7 @@ class DDSPStream:
             )
         check_range("semitones", semitones, -60.0, 60.0)
         check_range("loudness_db", loudness_db, -60.0, 60.0)
+        check_whole("seed", seed, 0)
         self.model, self.block_size, self.seed = model, block_size, seed
         self.semitones, self.loudness_db = semitones, loudness_db
         self._frames = block_size // model.hop
@@ -298,6 +299,11 @@ def in_blocks(pieces, block_size):
     waiting = []
     count = 0
     for piece in pieces:
+        if np.ndim(piece) != 1:
+            raise AudioError(
+                f"pieces must be audio of shape (samples,) each, one voice; got shape {np.shape(piece)}. Mix "
+                "channels down, and pass a whole recording as [recording]."
+            )
         waiting.append(np.asarray(piece))
         count += len(waiting[-1])
         if count >= block_size:

@@ -76,10 +76,25 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
     assert "memory" not in section
 
 
-@pytest.mark.parametrize("name", ["quality", "throughput", "tables", "report", "scoring", "curves"])
+@pytest.mark.parametrize(
+    "name", ["quality", "throughput", "tables", "report", "scoring", "curves", "inversion"]
+)
 def test_a_command_runs_as_a_file_from_anywhere(name, tmp_path):
     script = report.ROOT / "benchmarks" / f"{name}.py"
     command = [sys.executable, str(script), "--help"]
     finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert f"python -m benchmarks {name} [OPTIONS]" in finished.stdout
+
+
+def test_what_another_command_found_is_not_replaced_unasked(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    results.check_free("speed", replace=False)
+    results.write("speed", {"seconds": 1.0})
+    results.check_free("speed", replace=False)  # the same command again
+    monkeypatch.setattr(results, "command", lambda: "python -m benchmarks other")
+    with pytest.raises(ValueError, match="another command"):
+        results.check_free("speed", replace=False)
+    results.check_free("speed", replace=True)
+    with pytest.raises(ValueError, match="name must be"):
+        results.check_free("../speed", replace=True)

@@ -51,3 +51,21 @@ def test_a_folder_is_scored_in_a_process_of_its_own():
     assert found["clips"] == 16
     assert found["seconds"] > 0
     assert found["peak_resident_mib"] >= found["imports_mib"] > 0
+
+
+def test_layers_are_numbered_among_their_siblings():
+    siblings = {}
+    paths = [
+        "net_7/dense_12",
+        "net_7/dense_13",
+        "net_7/mlp_3/dense_14",
+        "net_7/mlp_4/dense_20",
+        "net_7/dense_12",
+    ]
+    assert [tables.renumbered(path, siblings) for path in paths] == [
+        "net/dense",
+        "net/dense_1",
+        "net/mlp/dense",
+        "net/mlp_1/dense",
+        "net/dense",
+    ]

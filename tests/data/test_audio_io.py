@@ -359,3 +359,19 @@ def test_when_blocks_fail_no_file_is_left(tmp_path):
     with pytest.raises(AudioError, match="gone"):
         write_blocks(tmp_path / "a.wav", failing(), 16000)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_first_sample_that_is_no_number_is_named_by_its_place():
+    blocks = [np.zeros(100), np.zeros(50), np.array([0.0, np.nan])]
+    checked = audio_io.finite_blocks(iter(blocks), name="path 'nan.wav'")
+    assert len(next(checked)) == 100
+    next(checked)
+    with pytest.raises(AudioError, match=r"nan\.wav.* sample 151 is NaN"):
+        next(checked)
+
+
+def test_a_sound_file_piped_as_raw_samples_is_recognised():
+    wav = b"RIFF" + bytes(1000)
+    blocks = audio_io.read_pcm_blocks(io.BytesIO(wav), sample_rate=16000, new_sample_rate=16000)
+    with pytest.raises(AudioError, match="--input"):
+        list(blocks)

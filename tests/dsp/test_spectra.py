@@ -10,6 +10,7 @@ from keras import ops
 from audiozoo.dsp.spectra import (
     LOUDNESS_FLOOR_DB,
     a_weighted_loudness,
+    analysis_window,
     hann_window,
     overlap_add,
     stft_magnitude,
@@ -44,6 +45,28 @@ def test_magnitudes_are_librosas():
     ours = ops.convert_to_numpy(stft_magnitude(audio, window_length=512, hop=128))
     theirs = np.abs(librosa.stft(audio, n_fft=512, hop_length=128, pad_mode="reflect")).transpose(0, 2, 1)
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * theirs.max())
+
+
+@pytest.mark.parametrize("window", ["hann", "gaussian"])
+@pytest.mark.parametrize("samples", [1, 100, 4000])
+def test_with_silence_around_it_a_clip_of_any_length_is_librosas(samples, window):
+    audio = np.random.default_rng(0).standard_normal((2, samples)).astype("float32")
+    ours = stft_magnitude(audio, window_length=512, hop=128, window=window, padding="zeros")
+    padded = np.pad(audio, ((0, 0), (256, 256)))
+    shape = analysis_window(window, 512)
+    theirs = np.abs(librosa.stft(padded, n_fft=512, hop_length=128, window=shape, center=False))
+    assert ours.shape == (2, 1 + samples // 128, 257)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(ours), theirs.transpose(0, 2, 1), atol=1e-5 * theirs.max()
+    )
+
+
+def test_unknown_windows_and_paddings_are_refused():
+    audio = np.zeros((1, 1000), "float32")
+    with pytest.raises(ValueError, match="window must be one of .* got 'kaiser'. Use 'hann'"):
+        stft_magnitude(audio, window_length=512, hop=128, window="kaiser")
+    with pytest.raises(ValueError, match="padding must be one of .* got 'edge'. Use 'reflect'"):
+        stft_magnitude(audio, window_length=512, hop=128, padding="edge")
 
 
 def test_silence_has_the_smallest_magnitude_and_a_finite_gradient():

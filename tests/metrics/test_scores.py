@@ -170,8 +170,15 @@ def test_skipped_files_are_reported(folders, tmp_path):
 
 def test_a_single_long_clip_is_refused_with_what_to_do(folders, tmp_path):
     soundfile.write(tmp_path / "long.wav", noisy(0.1)(np.zeros(10 * RATE)), RATE)
-    with pytest.raises(ValueError, match="Cut a long recording into clips"):
+    with pytest.raises(ValueError, match="Cut long recordings into clips"):
         compare(folders["reference"], [tmp_path / "long.wav"], embedding="mfcc")
+
+
+def test_a_function_is_refused_with_what_to_wrap_it_in(folders):
+    with pytest.raises(ValueError, match="CallableEmbedding"):
+        compare(folders["reference"], folders["reference"], embedding=lambda audio, sample_rate: audio)
+    with pytest.raises(ValueError, match="got None"):
+        compare(folders["reference"], folders["reference"], embedding=None)
 
 
 def test_a_models_encoder_scores_too(folders):

@@ -160,3 +160,11 @@ def test_a_silent_reference_is_refused_where_the_score_is_relative_to_it(score):
 def test_audio_shorter_than_half_a_window_is_refused():
     with pytest.raises(ValueError, match="longer than 1024 samples; got 1024"):
         multi_scale_spectral_distance(music()[:1024], music()[:1024])
+
+
+def test_silence_holds_nothing_of_a_reference():
+    sine = np.sin(np.arange(1000))
+    assert si_sdr_db(sine, 0.0 * sine) == -np.inf
+    both = si_sdr_db(np.stack([sine, sine]), np.stack([0.0 * sine, sine]))
+    assert both[0] == -np.inf
+    assert both[1] > 200.0

@@ -1,0 +1,238 @@
+"""What stands between audio and a network that reads pictures of it."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from audiozoo.dsp import inversion
+from audiozoo.dsp.mel import compress, expand, mel_filters
+from audiozoo.dsp.spectra import analysis_window, stft_magnitude
+from audiozoo.errors import AudioError, StatisticsMissing
+
+# How phase is found, and how many iterations of Griffin-Lim are worth their time. Setting out from the phase
+# that was integrated, five lead further than 32 from a random one (benchmarks/RESULTS.md).
+METHODS = {"griffin_lim": 32, "pghi": 5}
+
+
+@keras.saving.register_keras_serializable("audiozoo")
+class AudioTransform(layers.Layer):
+    """Audio to standardised log-mel spectrograms, and back.
+
+    Forth: magnitudes of the STFT, mel bands, ``log(1 + gain * mel)``, statistics of the training set taken
+    out. Back: the same steps undone in reverse. Two of them lost something and are estimated: phase, and mel
+    bands, where bins that share a band cannot be told apart any more.
+
+    Statistics are weights: measure them by ``adapt``, on the training set alone, and they travel with the
+    model. Each band has its own mean, since sounds share most of their spectral slope; all bands have one
+    standard deviation, that around those means. So an error means the same number of dB in every band, bands
+    that are nearly always silent are not blown up, and a model that knows the means alone has a mean squared
+    error of 1. Before ``adapt`` the layer, when called, gives NaN or infinity, so that models can be built
+    before their weights are loaded; ``spectrogram`` and ``invert`` refuse.
+
+    A clip of ``samples`` has ``1 + samples // hop`` frames; frame t is centred on sample ``t * hop``, and
+    outside the clip there is silence. Any clip of one sample or more will do.
+
+    Args:
+        sample_rate: Hz.
+        num_mels: bands.
+        window_length: samples, even.
+        hop: samples between frames, at most half a window. A quarter suits a network; an eighth is what
+            ``"pghi"`` needs.
+        window: ``"hann"``, or ``"gaussian"``, which ``"pghi"`` is derived for.
+        lowest_hz, highest_hz: range of the bands; by default 0 to half the sample rate.
+        mel_scale: ``"slaney"`` or ``"htk"``.
+        gain: of the compression; full scale is 1.
+
+    Input:
+        Audio ``(batch, samples)``.
+
+    Output:
+        ``(batch, 1 + samples // hop, num_mels)``, of mean 0 and variance 1 over the training set.
+
+    Reference:
+        Mel bands: Slaney (1998), Auditory Toolbox. Phase: see ``audiozoo.dsp.inversion``.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate,
+        num_mels=128,
+        window_length=2048,
+        hop=512,
+        window="hann",
+        lowest_hz=0.0,
+        highest_hz=None,
+        mel_scale="slaney",
+        gain=1000.0,
+        **kwargs,
+    ):
+        super().__init__(**(kwargs | {"dtype": "float32"}))  # FFTs know no half precision
+        self.sample_rate, self.num_mels = sample_rate, num_mels
+        self.window_length, self.hop, self.window = window_length, hop, window
+        self.lowest_hz, self.highest_hz, self.mel_scale = lowest_hz, highest_hz, mel_scale
+        self.gain = gain
+        self.check_arguments()
+        self.filters = mel_filters(
+            sample_rate, window_length, num_mels, lowest_hz=lowest_hz, highest_hz=highest_hz, scale=mel_scale
+        )
+        self.mean = self.add_weight(name="mean", shape=(num_mels,), initializer="zeros", trainable=False)
+        # 0 says that it was not measured: no standard deviation is 0, and NaN could not be saved.
+        self.deviation = self.add_weight(name="deviation", shape=(), initializer="zeros", trainable=False)
+
+    def check_arguments(self):
+        """Raise ValueError for windows and gains that nothing can be made of."""
+        analysis_window(self.window, self.window_length)
+        if self.window_length % 2:
+            raise ValueError(f"window_length must be even; got {self.window_length}.")
+        inversion.check_hop(self.hop, self.window_length)
+        if not self.gain > 0.0:
+            raise ValueError(f"gain must be positive; got {self.gain}. Use 1000 for audio within -1..1.")
+
+    def call(self, audio):
+        return (self.log_mel(audio) - self.mean) / self.deviation
+
+    def log_mel(self, audio):
+        """Compressed mel bands ``(batch, frames, bands)`` of audio ``(batch, samples)``, not standardised."""
+        magnitude = stft_magnitude(
+            audio, window_length=self.window_length, hop=self.hop, window=self.window, padding="zeros"
+        )
+        return compress(ops.matmul(magnitude, ops.convert_to_tensor(self.filters)), self.gain)
+
+    def adapt(self, batches):
+        """Measure the statistics, in float64, of the training set and nothing else.
+
+        Args:
+            batches: iterable of audio, each ``(batch, samples)`` or ``(samples,)``, of any lengths.
+
+        Raises:
+            AudioError: no audio, audio that is empty or not finite, or nothing but one constant.
+        """
+        count, mean, squares = 0, np.zeros(self.num_mels), np.zeros(self.num_mels)
+        for index, batch in enumerate(batches):
+            frames = self.log_mel(checked_audio(batch, f"batch {index}"))
+            frames = ops.convert_to_numpy(frames).astype("float64").reshape(-1, self.num_mels)
+            # Means and sums of squares of two sets make those of their union: Chan, Golub and LeVeque (1979).
+            part = len(frames) / (count + len(frames))
+            distance = frames.mean(axis=0) - mean
+            squares += len(frames) * frames.var(axis=0) + count * part * distance**2
+            mean += part * distance
+            count += len(frames)
+        if not count:
+            raise AudioError("batches must hold audio of the training set; there was none.")
+        deviation = np.sqrt(squares.mean() / count)
+        if not deviation > 0.0:
+            raise AudioError("batches must hold sound; every frame is the same, as in silence.")
+        self.mean.assign(mean.astype("float32"))
+        self.deviation.assign(np.float32(deviation))
+
+    def spectrogram(self, audio):
+        """Standardised spectrogram of audio in memory, which is checked; ``invert`` is the way back.
+
+        (Not called forward: by that name, with PyTorch, Keras calls a layer.)
+
+        Args:
+            audio: ``(samples,)`` or ``(batch, samples)``.
+
+        Returns:
+            float32 array ``(frames, num_mels)`` or ``(batch, frames, num_mels)``.
+
+        Raises:
+            StatisticsMissing: before ``adapt``, or loading weights.
+            AudioError: audio that is empty or not finite.
+        """
+        self.check_adapted()
+        single = np.ndim(audio) == 1
+        spectrogram = ops.convert_to_numpy(self(checked_audio(audio, "audio")))
+        return spectrogram[0] if single else spectrogram
+
+    def invert(
+        self, spectrogram, *, method="griffin_lim", samples=None, iterations=None, mel_inverse="nnls", seed=0
+    ):
+        """Audio whose spectrogram is the given one, or nearly.
+
+        Args:
+            spectrogram: ``(frames, num_mels)`` or ``(batch, frames, num_mels)``, standardised.
+            method: ``"griffin_lim"``: phase found by iterating; ``"pghi"``: by integrating its gradient.
+            samples: length of the audio, of ``1 + samples // hop`` frames; ``(frames - 1) * hop`` by default.
+            iterations: of Griffin-Lim, by default 32, and with ``"pghi"`` 5 that set out from its phase;
+                0 is PGHI alone.
+            mel_inverse: ``"nnls"`` or ``"pinv"``, see ``audiozoo.dsp.inversion.mel_to_magnitude``.
+            seed: of random phase.
+
+        Returns:
+            float32 array ``(samples,)`` or ``(batch, samples)``.
+
+        Raises:
+            StatisticsMissing: before ``adapt``, or loading weights.
+            AudioError: a spectrogram of another shape, or not finite.
+            ValueError: an unknown method, or a length that another number of frames has.
+        """
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {tuple(METHODS)}; got {method!r}. Use 'griffin_lim'.")
+        magnitude = self.magnitude(spectrogram, mel_inverse=mel_inverse)
+        settings = {"hop": self.hop, "window": self.window, "seed": seed}
+        phase = inversion.phase_by_integration(magnitude, **settings) if method == "pghi" else None
+        iterations = METHODS[method] if iterations is None else iterations
+        return inversion.griffin_lim(
+            magnitude, samples=samples, iterations=iterations, phase=phase, **settings
+        )
+
+    def magnitude(self, spectrogram, *, mel_inverse="nnls"):
+        """Linear magnitudes of a standardised spectrogram; Args and Raises as in ``invert``.
+
+        Returns:
+            float32 array ``(..., frames, window_length // 2 + 1)``.
+        """
+        self.check_adapted()
+        spectrogram = ops.convert_to_numpy(spectrogram).astype("float64")
+        if spectrogram.ndim not in (2, 3) or spectrogram.shape[-1] != self.num_mels:
+            raise AudioError(
+                f"spectrogram must be (frames, {self.num_mels}) or (batch, frames, {self.num_mels}); "
+                f"got shape {spectrogram.shape}."
+            )
+        compressed = spectrogram * float(self.deviation) + ops.convert_to_numpy(self.mean)
+        mel = expand(compressed, self.gain)
+        return inversion.mel_to_magnitude(mel, self.filters, method=mel_inverse)
+
+    def check_adapted(self):
+        """Raise StatisticsMissing unless the statistics were measured or loaded."""
+        if not float(ops.convert_to_numpy(self.deviation)) > 0.0:
+            raise StatisticsMissing(
+                f"{self.name} does not know the statistics of its training set yet. Call adapt(batches) with "
+                "training audio, or load weights that were saved after it."
+            )
+
+    def compute_output_shape(self, input_shape):
+        samples = input_shape[1]
+        return (input_shape[0], None if samples is None else 1 + samples // self.hop, self.num_mels)
+
+    def get_config(self):
+        return super().get_config() | {
+            "sample_rate": self.sample_rate,
+            "num_mels": self.num_mels,
+            "window_length": self.window_length,
+            "hop": self.hop,
+            "window": self.window,
+            "lowest_hz": self.lowest_hz,
+            "highest_hz": self.highest_hz,
+            "mel_scale": self.mel_scale,
+            "gain": self.gain,
+        }
+
+
+def checked_audio(audio, name):
+    """Audio in memory as float32 ``(batch, samples)``. Raises AudioError if it is empty or not finite."""
+    audio = np.asarray(ops.convert_to_numpy(audio), "float32")
+    audio = audio[None] if audio.ndim == 1 else audio
+    if audio.ndim != 2 or not audio.size:
+        raise AudioError(
+            f"{name} must be (samples,) or (batch, samples), not empty; got shape {audio.shape}."
+        )
+    wrong = int(np.sum(~np.isfinite(audio)))
+    if wrong:
+        raise AudioError(
+            f"{name} must be finite; {wrong} of {audio.size} samples are NaN or infinite. Repair the "
+            "recording, or replace them: numpy.nan_to_num(audio)."
+        )
+    return audio
