@@ -29,8 +29,10 @@ class AudioModel(keras.Model):
     architectures: dict[str, type["AudioModel"]] = {}
     preset: registry.Preset | None = None
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, *, abstract=False, **kwargs):
         super().__init_subclass__(**kwargs)
+        if abstract:  # what several architectures share is none itself
+            return
         keras.saving.register_keras_serializable("audiozoo")(cls)
         AudioModel.architectures[cls.__name__] = cls
 
