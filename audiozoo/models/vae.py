@@ -37,6 +37,9 @@ class VAE(AudioModel, abstract=True):
             is neither counted nor saved with the weights.
     """
 
+    # Convolutions are as fast without it, and ready in a quarter of the time.
+    gains_from_xla = False
+
     def __init__(self, *, beta, free_bits, dropout, clip_samples, **kwargs):
         super().__init__(**kwargs)
         check_range("beta", beta, 0.0, 1e6)
