@@ -98,8 +98,7 @@ class Upsample1D(StridedConv1D):
         time = inputs.shape[1]
         between = self.conv(ops.pad(inputs, ((0, 0), (1, 1), (0, 0))))  # (batch, time + 1, stride * filters)
         fine = ops.reshape(between, (-1, (time + 1) * self.stride, self.filters))
-        first = self.stride - self.left
-        return fine[:, first : first + time * self.stride] + ops.cast(self.bias, self.compute_dtype)
+        return fine[:, self.left : self.left + time * self.stride] + ops.cast(self.bias, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[1] * self.stride, self.filters)
