@@ -38,6 +38,7 @@ def relative_squared_error(original, estimate):
 
     Args, Returns: as ``reconstruction_error``, of any length.
     """
+    original, estimate = (ops.convert_to_tensor(audio, "float32") for audio in (original, estimate))
     power = ops.mean(ops.square(original), axis=-1)
     return ops.mean(ops.square(original - estimate), axis=-1) / (power + QUIET_RMS**2)
 

@@ -20,6 +20,7 @@ def kl_to_standard_normal(mean, log_variance):
     Returns:
         That shape, at least 0.
     """
+    mean, log_variance = (ops.convert_to_tensor(value, "float32") for value in (mean, log_variance))
     return 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
 
 
@@ -81,6 +82,7 @@ def bernoulli_negative_log_likelihood(target, logits):
     Returns:
         ``(batch,)``, summed over all other axes.
     """
+    target, logits = (ops.convert_to_tensor(value, "float32") for value in (target, logits))
     # max(l, 0) - l t + log(1 + exp(-|l|)): no exponential of a positive number.
     nats = ops.maximum(logits, 0.0) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
     return sum_of_item(nats)
@@ -97,6 +99,9 @@ def gaussian_negative_log_likelihood(target, mean, log_variance=0.0):
     Returns:
         ``(batch,)``, summed over all other axes.
     """
+    target, mean, log_variance = (
+        ops.convert_to_tensor(value, "float32") for value in (target, mean, log_variance)
+    )
     scaled = ops.square(target - mean) * ops.exp(-log_variance)
     return sum_of_item(0.5 * (scaled + log_variance + math.log(2.0 * math.pi)))
 

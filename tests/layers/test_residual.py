@@ -76,7 +76,7 @@ class TestSeedResnet1DBlock(LayerCase):
 
 def gradients(layer, inputs):
     """Gradient of the weighted sum of the layer's output by each of its weights, by name."""
-    weighting = noise(*inputs.shape, seed=9)
+    weighting = ops.convert_to_tensor(noise(*inputs.shape, seed=9))
     layer(inputs)
     found = {}
     for weight in layer.trainable_weights:
