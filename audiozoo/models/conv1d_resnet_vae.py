@@ -218,6 +218,10 @@ class Conv1DResnetVAE(VAE):
         self.sample_rate, self.clip_seconds = sample_rate, clip_seconds
         self.latent_dim, self.latent_mode = latent_dim, latent_mode
         self.hop = math.prod(self.strides)
+        if self.clip_samples < self.hop:
+            raise ValueError(
+                f"clip_seconds must be at least one frame, {self.hop / sample_rate:g} s; got {clip_seconds!r}."
+            )
         shape = {"strides": self.strides, "filters": self.filters}
         shape |= {"latent_dim": latent_dim, "latent_mode": latent_mode, "dropout": dropout}
         self.encoder, self.decoder = Encoder(**shape), Decoder(**shape)
