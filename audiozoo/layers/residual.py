@@ -5,7 +5,9 @@ from keras import layers, ops
 
 from audiozoo.layers.normalization import InstanceNorm
 
-INITIAL_GAIN = 0.3  # of a branch: a block begins close to the identity, but not so close that nothing is learned
+INITIAL_GAIN = (
+    0.3  # of a branch: a block begins close to the identity, but not so close that nothing is learned
+)
 
 
 @keras.saving.register_keras_serializable("audiozoo")

@@ -92,7 +92,10 @@ class Decoder(layers.Layer):
     def __init__(self, *, strides, filters, latent_dim, latent_mode, dropout, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
         self.filters, self.latent_dim, self.hop = filters, latent_dim, math.prod(strides)
-        outputs = (*filters[-2::-1], filters[0])  # a stage's channels are those of the encoder's at the same rate
+        outputs = (
+            *filters[-2::-1],
+            filters[0],
+        )  # a stage's channels are those of the encoder's at the same rate
         self.spread = TimeSpread(filters[-1]) if latent_mode == "global" else None
         self.expand = layers.Conv1D(filters[-1], 3, padding="same")
         self.stages = [Stage(f, dropout=dropout) for f in filters[::-1]]

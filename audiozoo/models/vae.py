@@ -246,7 +246,11 @@ class VAE(AudioModel, abstract=True):
         latent = np.asarray(latent, "float32")
         shape = self.latent_shape(self.clip_samples)
         expected = "(batch, frames, dims)" if len(shape) == 2 else "(batch, dims)"
-        if latent.ndim not in (len(shape), len(shape) + 1) or latent.shape[-1] != shape[-1] or not latent.size:
+        if (
+            latent.ndim not in (len(shape), len(shape) + 1)
+            or latent.shape[-1] != shape[-1]
+            or not latent.size
+        ):
             raise ValueError(
                 f"latent must be {expected} with dims={shape[-1]}, with or without batch; got shape "
                 f"{latent.shape}. Make it with encode."

@@ -38,7 +38,9 @@ def test_agrees_with_a_transcription_on_torch():
         )
         m = a.mean(axis=(1, 2), keepdims=True) + 0.01 * np.sqrt(0.375 * window)
         expected += (np.abs(a - b) / m + np.abs(np.log((a + 0.3 * m) / (b + 0.3 * m)))).mean(axis=(1, 2)) / 5
-    np.testing.assert_allclose(numpy_of(compiled(relative_spectral_error)(original, estimate)), expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        numpy_of(compiled(relative_spectral_error)(original, estimate)), expected, rtol=1e-4
+    )
 
 
 def test_silence_in_place_of_a_sound_is_one_and_the_sound_itself_zero():
@@ -91,9 +93,7 @@ def test_silence_is_no_minimum_the_error_points_to_the_sound_from_there(seed):
     # At least half of what the squared error alone would pull: the spectra do not cancel it.
     assert np.all(towards > 0.5 * WAVEFORM_WEIGHT * -np.sum(waveform * original, axis=1))
     # And a step that way makes the error smaller.
-    before, after = (
-        numpy_of(reconstruction_error(original, y)) for y in (faint, faint + 0.1 * original)
-    )
+    before, after = (numpy_of(reconstruction_error(original, y)) for y in (faint, faint + 0.1 * original))
     assert np.all(after < before)
     assert WAVEFORM_WEIGHT > SPECTRUM_WEIGHT
 

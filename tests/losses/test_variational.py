@@ -69,7 +69,9 @@ def test_bernoulli_agrees_with_scipy():
     logits = 3.0 * noise(3, 4, 5)
     probability = 1.0 / (1.0 + np.exp(-logits.astype("float64")))
     expected = -scipy.stats.bernoulli.logpmf(target, probability).sum(axis=(1, 2))
-    found = numpy_of(bernoulli_negative_log_likelihood(ops.convert_to_tensor(target.astype("float32")), logits))
+    found = numpy_of(
+        bernoulli_negative_log_likelihood(ops.convert_to_tensor(target.astype("float32")), logits)
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -78,7 +80,9 @@ def test_bernoulli_is_exact_where_a_probability_would_be_0_or_1():
     wrong, right = np.array([[1.0, 0.5, 0.0]], "float32"), np.array([[0.0, 0.5, 1.0]], "float32")
     found = [float(bernoulli_negative_log_likelihood(target, logits)[0]) for target in (wrong, right)]
     np.testing.assert_allclose(found, [400.0 + np.log(2), np.log(2)], rtol=1e-6)
-    assert np.all(np.isfinite(gradient_of(lambda x: ops.sum(bernoulli_negative_log_likelihood(wrong, x)), logits)))
+    assert np.all(
+        np.isfinite(gradient_of(lambda x: ops.sum(bernoulli_negative_log_likelihood(wrong, x)), logits))
+    )
 
 
 def test_bernoulli_of_audio_has_no_minimum():

@@ -70,7 +70,11 @@ def test_distance_sees_a_shape_that_mean_and_variance_do_not():
 @pytest.mark.parametrize(
     "mean, log_variance, message",
     [
-        (np.zeros((3, 2)), np.zeros((3, 1)), r"must both be \(rows, dims\).*got shapes \(3, 2\) and \(3, 1\)"),
+        (
+            np.zeros((3, 2)),
+            np.zeros((3, 1)),
+            r"must both be \(rows, dims\).*got shapes \(3, 2\) and \(3, 1\)",
+        ),
         (np.zeros(3), np.zeros(3), r"must both be \(rows, dims\)"),
         (np.zeros((0, 2)), np.zeros((0, 2)), "not empty"),
         (np.full((3, 2), np.nan), np.zeros((3, 2)), "mean must be finite; 6 values are NaN"),

@@ -14,6 +14,7 @@ from audiozoo.models.conv1d_resnet_vae import INITIAL_LOG_VARIANCE
 RATE = 4000
 SMALL = {"sample_rate": RATE, "strides": (4, 4), "filters": (8, 12), "latent_dim": 6, "clip_seconds": 0.1}
 HOP = 16
+ONE_STAGE = SMALL | {"strides": (8,), "filters": (12,)}  # ready to train in half the time
 
 
 def plucks(samples=1024):
@@ -34,8 +35,8 @@ class TestConv1DResnetVAE(ModelCase):
     model_class = Conv1DResnetVAE
     config = {
         "sample_rate": 4000,
-        "strides": (3, 2),
-        "filters": (6, 8),
+        "strides": (6,),
+        "filters": (8,),
         "latent_dim": 3,
         "latent_mode": "global",
         "dropout": 0.3,
@@ -71,9 +72,9 @@ def model():
 def trained():
     """A model that has seen one batch for long, and the log of its training."""
     keras.utils.set_random_seed(0)
-    model, audio = Conv1DResnetVAE(**SMALL, dropout=0.0, free_bits=0.0), plucks()
+    model, audio = Conv1DResnetVAE(**ONE_STAGE, free_bits=0.0), plucks()
     model.compile(keras.optimizers.Adam(5e-3, beta_2=0.99, clipnorm=1.0))
-    betas = [0.0] * 60 + [0.02] * 60
+    betas = [0.0] * 50 + [0.02] * 50
 
     def set_beta(epoch, logs=None):
         model.beta_now.assign(betas[epoch])
@@ -121,7 +122,7 @@ def test_the_log_says_what_the_loss_consists_of_and_beta_may_change_at_any_step(
 def test_a_beta_of_training_stays_behind_when_the_model_is_saved(trained, tmp_path):
     model, _, _ = trained
     model.save_weights(tmp_path / "it.weights.h5")
-    fresh = Conv1DResnetVAE(**SMALL, beta=0.5)
+    fresh = Conv1DResnetVAE(**ONE_STAGE, beta=0.5)
     fresh.load_weights(tmp_path / "it.weights.h5")
     assert float(fresh.beta_now) == 0.5
     np.testing.assert_array_equal(fresh.reconstruct(plucks()), model.reconstruct(plucks()))
@@ -338,7 +339,10 @@ def test_impossible_arguments_are_refused(change, message):
 @pytest.mark.parametrize(
     "audio, message",
     [
-        (np.zeros((2, HOP - 1), "float32"), f"audio must be at least one frame long, hop={HOP} samples; got 15"),
+        (
+            np.zeros((2, HOP - 1), "float32"),
+            f"audio must be at least one frame long, hop={HOP} samples; got 15",
+        ),
         ([np.zeros(50), np.zeros(60)], "its sounds differ in length"),
         (np.full((1, 50), np.nan), "audio must be finite"),
         (np.zeros((1, 50), "int16"), "audio must be float"),
@@ -352,7 +356,11 @@ def test_audio_that_cannot_be_encoded_is_refused(model, verb, audio, message):
 @pytest.mark.parametrize(
     "latent, samples, message",
     [
-        (np.zeros((1, 4, 5)), None, r"latent must be \(batch, frames, dims\) with dims=6.*got shape \(1, 4, 5\)"),
+        (
+            np.zeros((1, 4, 5)),
+            None,
+            r"latent must be \(batch, frames, dims\) with dims=6.*got shape \(1, 4, 5\)",
+        ),
         (np.zeros(6), None, r"got shape \(6,\). Make it with encode"),
         (np.zeros((1, 0, 6)), None, r"got shape \(1, 0, 6\)"),
         (np.full((1, 4, 6), np.inf), None, "latent must be finite; 24 values are not"),

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from cases import ModelCase, numpy_of
+from keras import ops
 
 from audiozoo.errors import AudioError
 from audiozoo.models import Conv1DResnetVAESeed
@@ -32,6 +33,7 @@ DECODER = [
     ("conv1d_transpose_11", 8_256),
     ("conv1d_transpose_12", 5_850_000),
 ]
+EAGERLY = keras.backend.backend() == "tensorflow"  # a few steps are sooner taken than compiled
 SMALL = {"sample_rate": 1000, "samples": 50, "latent_dim": 4}
 
 
@@ -59,12 +61,12 @@ class TestConv1DResnetVAESeed(ModelCase):
         return hum()
 
     def test_the_loss_falls_and_every_weight_moves(self):
-        """It falls; but the encoder's blocks do not move, all but the last shift of each: they are dead."""
+        """The encoder's blocks do not move, all but the last shift of each: they are dead. The rest moves."""
         model = self.make()
-        model.compile(keras.optimizers.Adam(self.learning_rate))
+        model.compile(keras.optimizers.Adam(self.learning_rate), run_eagerly=EAGERLY)
         before = [numpy_of(weight) for weight in model.trainable_weights]
-        logs = [model.train_on_batch(self.batch(), self.target(), return_dict=True) for _ in range(8)]
-        assert logs[-1]["loss"] < logs[0]["loss"]
+        for _ in range(3):
+            model.train_on_batch(self.batch(), self.target())
         still = {
             weight.path
             for weight, old in zip(model.trainable_weights, before, strict=True)
@@ -74,6 +76,8 @@ class TestConv1DResnetVAESeed(ModelCase):
         dead = {w.path for block in blocks for w in block.weights if w is not block.norm_b.shift}
         assert len(dead) == 4 * 7
         assert dead <= still
+        assert model.encoder.rows[0].kernel.path not in still
+        assert model.decoder.rows[-1].kernel.path not in still
 
 
 def test_every_row_of_the_published_table_is_reproduced():
@@ -89,14 +93,16 @@ def test_every_row_of_the_published_table_is_reproduced():
     assert [row.name for row in Conv1DResnetVAESeed(**SMALL).encoder.rows] == [name for name, _ in ENCODER]
 
 
-def test_its_own_loss_falls_below_what_a_cross_entropy_can_be():
-    keras.utils.set_random_seed(0)
-    model = Conv1DResnetVAESeed(**SMALL, likelihood="bernoulli", dropout=0.0)
-    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=keras.backend.backend() != "jax")
-    for _ in range(80):
-        model.reset_metrics()
-        logs = model.train_on_batch({"audio": hum()}, hum(), return_dict=True)
-    assert logs["reconstruction"] < 0.0
+def test_its_own_loss_rewards_logits_without_end_and_the_other_one_does_not():
+    own, other = (Conv1DResnetVAESeed(**SMALL, likelihood=name) for name in ("bernoulli", "gaussian"))
+    audio = ops.convert_to_tensor(hum())
+    towards = [numpy_of(own.reconstruction_error(audio, scale * audio)) for scale in (1.0, 1e2, 1e4)]
+    # A cross-entropy of probabilities is never below 0.
+    assert np.all(towards[2] < towards[1])
+    assert np.all(towards[1] < 0.0)
+    away = [numpy_of(other.reconstruction_error(audio, scale * audio)) for scale in (1.0, 1e2, 1e4)]
+    assert np.all(away[0] < away[1])
+    assert np.all(away[1] < away[2])
 
 
 def test_what_it_plays_is_probabilities_or_audio():
@@ -123,7 +129,10 @@ def test_codes_are_one_vector_a_clip_and_verbs_know_the_only_length():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"likelihood": "cauchy"}, "likelihood must be one of bernoulli, gaussian; got 'cauchy'. Use 'gaussian'"),
+        (
+            {"likelihood": "cauchy"},
+            "likelihood must be one of bernoulli, gaussian; got 'cauchy'. Use 'gaussian'",
+        ),
         ({"samples": 0}, "samples must be a whole number of at least 1; got 0"),
         ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1; got 0"),
         ({"beta": -1.0}, "beta must be a number between 0.0"),

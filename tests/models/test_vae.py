@@ -65,7 +65,10 @@ def test_one_sound_becomes_a_batch_of_one():
 @pytest.mark.parametrize(
     "audio, message",
     [
-        ([np.zeros(3), np.zeros(4)], "audio must be .batch, samples.; its sounds differ in length. Cut or pad"),
+        (
+            [np.zeros(3), np.zeros(4)],
+            "audio must be .batch, samples.; its sounds differ in length. Cut or pad",
+        ),
         (np.zeros((2, 3, 4)), r"audio must be \(samples,\) or \(batch, samples\); got shape \(2, 3, 4\)"),
         (np.float32(1.0), r"got shape \(\)"),
         (np.zeros((0, 5)), "audio must hold at least one sample"),
