@@ -1,9 +1,9 @@
 """Strided convolutions whose lengths are exact: fewer time steps, and more of them again.
 
-Padding is done here and not by Keras's ``"same"``, whose place differs with the length: a step down and a step
-up then stand on the same grid, whatever the length. Step ``t`` of the coarse signal lies over steps ``t * stride``
-to ``(t + 1) * stride - 1`` of the fine one, and a kernel of twice the stride sees half a stride more on either
-side: every fine step is covered by exactly two kernels.
+Padding is done here and not by Keras's ``"same"``, whose place differs with the length: a step down and a
+step up then stand on the same grid, whatever the length. Step t of the coarse signal lies over the steps from
+``t * stride`` on of the fine one, and a kernel of twice the stride sees half a stride more on either side:
+every fine step is covered by exactly two kernels.
 """
 
 import keras
@@ -86,8 +86,8 @@ class Upsample1D(StridedConv1D):
 
     def __init__(self, filters, stride, **kwargs):
         super().__init__(filters, stride, **kwargs)
-        # A transposed convolution of width 2 * stride, written as a convolution of two coarse steps to all the
-        # fine ones between them: XLA needs 30 times as long for the kernel's gradient in the usual form.
+        # A transposed convolution of width 2 * stride, written as a convolution of two coarse steps to all
+        # the fine ones between them: XLA needs 30 times as long for the kernel's gradient in the usual form.
         self.conv = layers.Conv1D(stride * filters, 2, padding="valid", use_bias=False)
 
     def build(self, input_shape):

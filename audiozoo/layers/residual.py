@@ -77,12 +77,12 @@ class Resnet1DBlock(layers.Layer):
 class SeedResnet1DBlock(layers.Layer):
     """The block of the student project, for its table; do not build with it.
 
-    ReLU, twice (convolution, normalisation, leaky ReLU), plus the input, ReLU; dropout after each activation of
-    the branch. The project calls ``Resnet1DBlock(64, 1)`` as if its arguments were filters and kernel size, but
-    they stand the other way round: the kernel is 64 steps wide and there is one filter, whose output is added
-    to all channels of the input. On a signal of one time step and one channel, instance normalisation
-    gives its shift whatever comes in, so the branch of an ``"encode"`` block is dead: everything before its last
-    shift receives a gradient of exactly 0.
+    ReLU, twice (convolution, normalisation, leaky ReLU), plus the input, ReLU; dropout after each activation
+    of the branch. The project calls ``Resnet1DBlock(64, 1)`` as if its arguments were filters and kernel
+    size, but they stand the other way round: the kernel is 64 steps wide and there is one filter, whose
+    output is added to all channels of the input. On a signal of one time step and one channel, instance
+    normalisation gives its shift whatever comes in, so the branch of an ``"encode"`` block is dead:
+    everything before its last shift receives a gradient of exactly 0.
 
     Args:
         kernel_size: steps.

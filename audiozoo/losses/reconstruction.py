@@ -1,10 +1,10 @@
 """How far a reconstructed waveform is from its original, relative to how loud that is.
 
-A plain spectral loss cannot train an autoencoder of waveforms. With silence as its estimate, the logarithm of a
-magnitude of 1e-7 has a gradient a thousand times that of one that sounds, and training stays there; and since phase
-is ignored and unknown at first, silence is a minimum of the rest. Here a squared error, which always points
-to the original, outweighs the spectra at first, and their logarithm begins only at a share of the original's mean
-magnitude.
+A plain spectral loss cannot train an autoencoder of waveforms. With silence as its estimate, the logarithm of
+a magnitude of 1e-7 has a gradient a thousand times that of one that sounds, and training stays there; and
+since phase is ignored and unknown at first, silence is a minimum of the rest. Here a squared error, which
+always points to the original, outweighs the spectra at first, and their logarithm begins only at a share of
+the original's mean magnitude.
 """
 
 import math
@@ -44,11 +44,11 @@ def relative_squared_error(original, estimate):
 
 
 def relative_spectral_error(original, estimate, window_lengths=WINDOW_LENGTHS):
-    """Difference of magnitudes plus difference of their logarithms, in units of the original's mean magnitude.
+    """Difference of magnitudes plus that of their logarithms, in units of the original's mean magnitude.
 
-    ``mean |A - B| / m + mean |log(A + 0.3 m) - log(B + 0.3 m)|``, with ``m = mean A`` of each item, averaged over
-    windows with a hop of a quarter. A gain on both changes nothing, above ``QUIET_RMS``. Windows longer than twice
-    the audio are left out.
+    ``mean |A - B| / m + mean |log(A + 0.3 m) - log(B + 0.3 m)|``, with ``m = mean A`` of each item, averaged
+    over windows with a hop of a quarter. A gain on both changes nothing, above ``QUIET_RMS``. Windows longer
+    than twice the audio are left out.
 
     Args, Returns: as ``reconstruction_error``.
     """

@@ -1,7 +1,7 @@
 """What a variational autoencoder minimises: how unlikely the data are, and how much the code says.
 
-Everything is in nats. A code ``(batch, dims)`` or ``(batch, frames, dims)`` is a diagonal Gaussian, given by its
-mean and the logarithm of its variance; the prior is the standard normal distribution.
+Everything is in nats. A code ``(batch, dims)`` or ``(batch, frames, dims)`` is a diagonal Gaussian, given by
+its mean and the logarithm of its variance; the prior is the standard normal distribution.
 """
 
 import math
@@ -72,8 +72,8 @@ def beta_vae_loss(reconstruction, kl, *, beta, free_bits=0.0):
 def bernoulli_negative_log_likelihood(target, logits):
     """``-log p(target)`` of independent binary values with probability ``sigmoid(logits)``: cross-entropy.
 
-    Finite and exact for any logits. For targets outside of 0..1, such as audio, it is no likelihood and has no
-    minimum: every negative sample pulls its logit towards minus infinity.
+    Finite and exact for any logits. For targets outside of 0..1, such as audio, it is no likelihood and has
+    no minimum: every negative sample pulls its logit towards minus infinity.
 
     Args:
         target: ``(batch, ...)``, 0..1.

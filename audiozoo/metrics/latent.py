@@ -1,8 +1,8 @@
-"""What the code of a variational autoencoder says: how much, in how many dimensions, and how near to the prior.
+"""What the code of a variational autoencoder says: how much, in how many dimensions, how like the prior.
 
-The posterior of each item, or frame, is a diagonal Gaussian, given as two arrays ``(rows, dims)``: its mean and the
-logarithm of its variance. Leading axes, as in ``(batch, frames, dims)``, are rows too. The prior is the standard
-normal distribution. Everything is in nats.
+The posterior of each item, or frame, is a diagonal Gaussian, given as two arrays ``(rows, dims)``: its mean
+and the logarithm of its variance. Leading axes, as in ``(batch, frames, dims)``, are rows too. The prior is
+the standard normal distribution. Everything is in nats.
 """
 
 import numpy as np
@@ -52,9 +52,9 @@ def active_units(mean, *, threshold=ACTIVE_VARIANCE):
 def prior_mismatch(mean, log_variance):
     """How far the codes of all rows together lie from the prior, in each dimension.
 
-    Divergence from the prior of the Gaussian that has the mean and variance of the aggregate posterior, the mixture
-    of all rows' posteriors. The mixture's own is at least as large. Where it is large, draws from the prior are
-    codes that no sound has.
+    Divergence from the prior of the Gaussian that has the mean and variance of the aggregate posterior, the
+    mixture of all rows' posteriors. The mixture's own is at least as large. Where it is large, draws from the
+    prior are codes that no sound has.
 
     Args:
         mean, log_variance: ``(..., dims)``.
@@ -79,8 +79,8 @@ def prior_distance(mean, log_variance, *, groups=None, seed=0):
         seed: of one draw from each row's posterior, and as many from the prior.
 
     Returns:
-        ``Estimate``: ``kad`` with the prior as reference, about 0 for codes that are distributed like it, with
-        the p-value of the hypothesis that they are.
+        ``Estimate``: ``kad`` with the prior as reference, about 0 for codes that are distributed like it,
+        with the p-value of the hypothesis that they are.
 
     Raises:
         ValueError: as ``kl_per_dimension``, and as ``kad``.
@@ -92,7 +92,7 @@ def prior_distance(mean, log_variance, *, groups=None, seed=0):
 
 
 def gaussian_kl(mean, log_variance):
-    """``(mean^2 + variance - log variance - 1) / 2``: divergence of a Gaussian from the standard normal one."""
+    """Divergence from the prior: ``(mean^2 + variance - log variance - 1) / 2``."""
     return 0.5 * (mean**2 + np.exp(log_variance) - 1.0 - log_variance)
 
 
@@ -101,8 +101,8 @@ def check_posterior(mean, log_variance):
     mean, log_variance = np.asarray(mean, "float64"), np.asarray(log_variance, "float64")
     if mean.shape != log_variance.shape or mean.ndim < 2 or not mean.size:
         raise ValueError(
-            "mean and log_variance must both be (rows, dims), or (batch, frames, dims), not empty; got shapes "
-            f"{mean.shape} and {log_variance.shape}."
+            "mean and log_variance must both be (rows, dims), or (batch, frames, dims), not empty; got "
+            f"shapes {mean.shape} and {log_variance.shape}."
         )
     for name, values in (("mean", mean), ("log_variance", log_variance)):
         if not np.isfinite(values).all():

@@ -163,7 +163,7 @@ class AudioModel(keras.Model):
 
 
 def jit_choice(model):
-    """The ``jit_compile`` to give to ``model.compile``: True where XLA helps the model, or Keras's own choice.
+    """The ``jit_compile`` to give to ``model.compile``: True where XLA helps, or Keras's own choice.
 
     Keras leaves XLA off under TensorFlow where there is no GPU. There it makes a training step of the DDSP
     decoder a quarter faster and its synthesis three times.

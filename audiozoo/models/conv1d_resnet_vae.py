@@ -1,8 +1,8 @@
 """A convolutional VAE of waveforms: sound of any length in, a code of a few numbers per frame, sound out.
 
-Origin: a student project with the same name, which could not learn (see ``conv1d_resnet_vae_seed``). This is what its
-conclusion asks for. Encoder and decoder have a time axis and know nothing of its length; residual branches are
-normalised over time instead of over one number; the loss has a minimum.
+Origin: a student project with the same name, which could not learn (see ``conv1d_resnet_vae_seed``). This is
+what its conclusion asks for. Encoder and decoder have a time axis and know nothing of its length; residual
+branches are normalised over time instead of over one number; the loss has a minimum.
 Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114.
 """
 
@@ -46,7 +46,7 @@ class Stage(layers.Layer):
 
 
 class Encoder(layers.Layer):
-    """Audio ``(batch, samples, 1)`` to mean and log-variance ``(batch, frames, dims)`` or ``(batch, dims)``."""
+    """Audio ``(batch, samples, 1)`` to mean and log-variance ``(batch, [frames,] dims)``."""
 
     def __init__(self, *, strides, filters, latent_dim, latent_mode, dropout, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
@@ -171,12 +171,14 @@ class Conv1DResnetVAE(VAE):
         strides: of each stage, samples per step; their product is ``hop``, the samples per frame.
         filters: channels of each stage.
         latent_dim: numbers per frame, or per clip.
-        latent_mode: ``"frames"``, a code that goes along with the sound; or ``"global"``, one code for a whole
-            clip, whose decoder is told the time. It morphs whole sounds, and can hold but short ones.
+        latent_mode: ``"frames"``, a code that goes along with the sound; or ``"global"``, one code for a
+            whole clip, whose decoder is told the time. It morphs whole sounds, and can hold but short ones.
         dropout: share of values dropped in the residual branches in training, 0..0.95.
-        beta: weight of the KL divergence in nats (per frame), against a reconstruction error of 4.7 for silence.
+        beta: weight of the KL divergence in nats (per frame), against a reconstruction error of 4.7 for
+            silence.
         free_bits: nats per dimension (and frame) that cost nothing.
-        clip_seconds: length of what ``sample`` makes, and of what ``decode`` makes of a global code, unless told.
+        clip_seconds: length of what ``sample`` makes, and of what ``decode`` makes of a global code, unless
+            told.
 
     Input:
         Dict with ``audio (batch, samples)``, float in -1..1, at least one frame.
@@ -223,7 +225,8 @@ class Conv1DResnetVAE(VAE):
         self.hop = math.prod(self.strides)
         if self.clip_samples < self.hop:
             raise ValueError(
-                f"clip_seconds must be at least one frame, {self.hop / sample_rate:g} s; got {clip_seconds!r}."
+                f"clip_seconds must be at least one frame, {self.hop / sample_rate:g} s; got "
+                f"{clip_seconds!r}."
             )
         shape = {"strides": self.strides, "filters": self.filters}
         shape |= {"latent_dim": latent_dim, "latent_mode": latent_mode, "dropout": dropout}

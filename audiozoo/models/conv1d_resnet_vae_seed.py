@@ -1,12 +1,12 @@
 """The Conv1D ResNet VAE as a student project published it: its table of layers, its loss, its faults.
 
-Origin: the student project's table, which this reproduces row by row, and the public Kaggle notebook that it derives
-from (basu369victor, "Generate music with Variational AutoEncoder", GTZAN at 3 kHz).
+Origin: the student project's table, which this reproduces row by row, and the public Kaggle notebook that it
+derives from (basu369victor, "Generate music with Variational AutoEncoder", GTZAN at 3 kHz).
 
 It is here to be compared with, and not to be used. What keeps it from learning:
 
-- A clip of 30 seconds is one time step of 90,000 channels. With kernels of width 1 that is a dense layer to 64
-  numbers, and one back: it can learn 64 waveforms by heart, and knows nothing of time.
+- A clip of 30 seconds is one time step of 90,000 channels. With kernels of width 1 that is a dense layer to
+  64 numbers, and one back: it can learn 64 waveforms by heart, and knows nothing of time.
 - Instance normalisation over one step and one channel gives its shift, whatever comes in. All residual blocks
   of the encoder are dead.
 - Cross-entropy has no minimum for audio in -1..1: every negative sample pulls its logit to minus infinity. In
@@ -65,7 +65,7 @@ class SeedEncoder(layers.Layer):
 
 
 class SeedDecoder(layers.Layer):
-    """Code ``(batch, latent_dim)`` to one number per sample, ``(batch, samples)``. ``rows`` as in the encoder."""
+    """Code ``(batch, latent_dim)`` to a number per sample, ``(batch, samples)``; ``rows`` as in the encoder."""
 
     def __init__(self, *, samples, latent_dim, dropout, **kwargs):
         super().__init__(**kwargs)
@@ -108,10 +108,11 @@ class Conv1DResnetVAESeed(VAE):
         sample_rate: Hz.
         samples: of every clip.
         latent_dim: numbers per clip.
-        likelihood: ``"bernoulli"``, the project's: cross-entropy of audio in -1..1 as if it were probabilities,
-            summed over samples; it diverges. Or ``"gaussian"``, with variance 1: a squared error.
-        dropout: share of values dropped in the residual blocks in training, 0..0.95. The project dropped 0.3, but
-            never called its model in training mode.
+        likelihood: ``"bernoulli"``, the project's: cross-entropy of audio in -1..1 as if it were
+            probabilities, summed over samples; it diverges. Or ``"gaussian"``, with variance 1: a squared
+            error.
+        dropout: share of values dropped in the residual blocks in training, 0..0.95. The project dropped 0.3,
+            but never called its model in training mode.
         beta: weight of the KL divergence; the project reports 1, 10 and 100.
         free_bits: nats per dimension that cost nothing; the project had none.
 
@@ -171,8 +172,8 @@ class Conv1DResnetVAESeed(VAE):
     def check_samples(self, samples):
         if samples != self.samples:
             raise AudioError(
-                f"audio must be exactly {self.samples} samples long ({self.samples / self.sample_rate:g} s); got "
-                f"{samples}. Cut or pad it, or use Conv1DResnetVAE, which takes any length."
+                f"audio must be exactly {self.samples} samples long ({self.samples / self.sample_rate:g} s); "
+                f"got {samples}. Cut or pad it, or use Conv1DResnetVAE, which takes any length."
             )
 
     def _checked_length(self, latent, samples):

@@ -33,8 +33,8 @@ class VAE(AudioModel, abstract=True):
         clip_samples: length of a sound that is made from nothing.
 
     Attributes:
-        beta_now: non-trainable variable, ``beta`` at first. It belongs to a run of training, not to the sound, and
-            is neither counted nor saved with the weights.
+        beta_now: non-trainable variable, ``beta`` at first. It belongs to a run of training, not to the
+            sound, and is neither counted nor saved with the weights.
     """
 
     # Convolutions are as fast without it, and ready in a quarter of the time.
@@ -142,8 +142,8 @@ class VAE(AudioModel, abstract=True):
 
         Args:
             latent: as ``encode`` returns it.
-            samples: length of the sound; by default all that a code with frames describes, and ``clip_samples``
-                for one without.
+            samples: length of the sound; by default all that a code with frames describes, and
+                ``clip_samples`` for one without.
 
         Returns:
             float32 ``(batch, samples)``, or ``(samples,)`` for a single code.
@@ -277,7 +277,8 @@ def as_batch(audio, *, name="audio"):
         audio = np.asarray(audio)
     except ValueError as error:
         raise AudioError(
-            f"{name} must be (batch, samples); its sounds differ in length. Cut or pad them, or pass one by one."
+            f"{name} must be (batch, samples); its sounds differ in length. Cut or pad them, or pass "
+            "one by one."
         ) from error
     if not np.issubdtype(audio.dtype, np.floating):
         raise AudioError(f"{name} must be float in -1..1; got {audio.dtype}. Scale it to -1..1.")
@@ -304,8 +305,8 @@ def spherical_path(start, end, positions):
     """Codes on the arc: direction turns evenly, and length changes evenly from one end's to the other's.
 
     Draws from the prior of many dimensions lie close to a sphere, which the straight line leaves. Vectors are
-    those of the last axis; where two point the same way, or one is 0, theirs is the straight line; and where they
-    point opposite ways, no arc is distinguished and theirs is the straight line, too.
+    those of the last axis; where two point the same way, or one is 0, theirs is the straight line; and where
+    they point opposite ways, no arc is distinguished and theirs is the straight line, too.
 
     Args:
         start, end: ``(..., dims)``.

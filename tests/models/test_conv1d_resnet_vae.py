@@ -169,7 +169,8 @@ def gradients(model, audio):
 
 
 def test_at_the_start_the_code_is_heard_above_its_noise():
-    # With a log-variance of 0 the draw would be noise alone. Trap of the third kind: nothing would come through.
+    # With a log-variance of 0 the draw would be noise alone. Trap of the third kind: nothing would come
+    # through.
     keras.utils.set_random_seed(0)
     posterior = numpy_of(Conv1DResnetVAE(**SMALL)({"audio": plucks()}))
     np.testing.assert_allclose(posterior["log_variance"], INITIAL_LOG_VARIANCE, atol=0.5)
@@ -216,8 +217,8 @@ def test_verbs_are_the_models_own_forward_pass(model):
 
 
 def test_the_network_moves_with_the_sound():
-    # Nothing but statistics over time and the edges tells one frame from another: a shift by whole frames shifts
-    # the code. The published model knows no time at all.
+    # Nothing but statistics over time and the edges tells one frame from another: a shift by whole frames
+    # shifts the code. The published model knows no time at all.
     keras.utils.set_random_seed(0)
     model = Conv1DResnetVAE(**SMALL)
     audio = np.zeros((1, 100 * HOP), "float32")
