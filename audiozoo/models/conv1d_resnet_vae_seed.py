@@ -65,7 +65,7 @@ class SeedEncoder(layers.Layer):
 
 
 class SeedDecoder(layers.Layer):
-    """Code ``(batch, latent_dim)`` to a number per sample, ``(batch, samples)``; ``rows`` as in the encoder."""
+    """Code ``(batch, latent_dim)`` to a number per sample, ``(batch, samples)``; ``rows`` as above."""
 
     def __init__(self, *, samples, latent_dim, dropout, **kwargs):
         super().__init__(**kwargs)
