@@ -1,18 +1,28 @@
 """The shared layer library; every class is serializable."""
 
 from audiozoo.layers.frontends import AudioTransform
+from audiozoo.layers.normalization import InstanceNorm
 from audiozoo.layers.perceptron import Perceptron
 from audiozoo.layers.recurrent import GRU, MinGRU
+from audiozoo.layers.resampling import Downsample1D, Upsample1D
+from audiozoo.layers.residual import Resnet1DBlock, SeedResnet1DBlock
 from audiozoo.layers.reverb import Reverb
+from audiozoo.layers.sampling import Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
 
 __all__ = [
     "GRU",
     "AudioTransform",
+    "Downsample1D",
     "FilteredNoiseSynth",
     "HarmonicSynth",
+    "InstanceNorm",
     "MinGRU",
     "Perceptron",
+    "Resnet1DBlock",
     "Reverb",
+    "Sampling",
+    "SeedResnet1DBlock",
     "Synth",
+    "Upsample1D",
 ]

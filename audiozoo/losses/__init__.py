@@ -1,5 +1,29 @@
 """Training losses."""
 
+from audiozoo.losses.reconstruction import (
+    reconstruction_error,
+    relative_spectral_error,
+    relative_squared_error,
+)
 from audiozoo.losses.spectral import MultiScaleSpectralLoss
+from audiozoo.losses.variational import (
+    bernoulli_negative_log_likelihood,
+    beta_vae_loss,
+    gaussian_negative_log_likelihood,
+    kl_per_dimension,
+    kl_to_standard_normal,
+    with_free_bits,
+)
 
-__all__ = ["MultiScaleSpectralLoss"]
+__all__ = [
+    "MultiScaleSpectralLoss",
+    "bernoulli_negative_log_likelihood",
+    "beta_vae_loss",
+    "gaussian_negative_log_likelihood",
+    "kl_per_dimension",
+    "kl_to_standard_normal",
+    "reconstruction_error",
+    "relative_spectral_error",
+    "relative_squared_error",
+    "with_free_bits",
+]

@@ -29,6 +29,7 @@ from audiozoo.metrics.frechet import (
     frechet_infinity,
 )
 from audiozoo.metrics.kernel import kad, kid
+from audiozoo.metrics.latent import active_units, kl_per_dimension, prior_distance, prior_mismatch
 from audiozoo.metrics.pitch import (
     deviation_cents,
     raw_pitch_accuracy,
@@ -60,6 +61,7 @@ __all__ = [
     "MelStatistics",
     "OnnxEmbedding",
     "RandomConv",
+    "active_units",
     "clap",
     "compare",
     "describe",
@@ -72,10 +74,13 @@ __all__ = [
     "frechet_infinity",
     "kad",
     "kid",
+    "kl_per_dimension",
     "log_spectral_distance",
     "multi_scale_spectral_distance",
     "nmse",
     "prdc",
+    "prior_distance",
+    "prior_mismatch",
     "raw_pitch_accuracy",
     "relative_spectral_distance",
     "si_sdr_db",

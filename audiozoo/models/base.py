@@ -26,14 +26,18 @@ class AudioModel(keras.Model):
         preset: the preset that the model was loaded from, or None.
         trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, or ``"clips"``,
             files of any sound.
+        gains_from_xla: whether XLA is worth its compilation under TensorFlow on a CPU.
     """
 
     architectures: dict[str, type["AudioModel"]] = {}
     preset: registry.Preset | None = None
-    trains_on = "clips"
+    trains_on: str
+    gains_from_xla = True
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, *, abstract=False, **kwargs):
         super().__init_subclass__(**kwargs)
+        if abstract:  # what several architectures share is none itself
+            return
         keras.saving.register_keras_serializable("audiozoo")(cls)
         AudioModel.architectures[cls.__name__] = cls
 
@@ -170,14 +174,15 @@ class AudioModel(keras.Model):
 
 
 def jit_choice(model):
-    """The ``jit_compile`` to give to ``model.compile``: True where XLA can compile the model, or Keras's own.
+    """The ``jit_compile`` to give to ``model.compile``: True where XLA helps, or Keras's own choice.
 
     Keras leaves XLA off under TensorFlow where there is no GPU. There it makes a training step of the DDSP
     decoder a quarter faster and its synthesis three times.
     """
     if keras.backend.backend() != "tensorflow":
         return "auto"
-    return all(layer.supports_jit for layer in model._flatten_layers()) or "auto"
+    compiles = model.gains_from_xla and all(layer.supports_jit for layer in model._flatten_layers())
+    return compiles or "auto"
 
 
 class _Compiled(keras.Model):

@@ -21,6 +21,7 @@ from audiozoo.dsp.tables import read_table
 from audiozoo.errors import AudioError
 from audiozoo.layers import GRU, FilteredNoiseSynth, HarmonicSynth, MinGRU, Perceptron, Reverb
 from audiozoo.losses import MultiScaleSpectralLoss
+from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.base import AudioModel
 from audiozoo.progress import track
 
@@ -538,16 +539,3 @@ def check_f0(f0_hz):
             f"f0_hz must be at least 0 Hz; got {f0_hz.min():g}. Use 0 for unvoiced frames; "
             "loudness in dB is the other argument."
         )
-
-
-def check_range(name, value, lowest, highest):
-    """Raise ValueError unless ``value`` is a number with ``lowest <= value <= highest``."""
-    numeric = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not numeric or not lowest <= value <= highest:
-        raise ValueError(f"{name} must be a number between {lowest} and {highest}; got {value!r}.")
-
-
-def check_whole(name, value, lowest):
-    """Raise ValueError unless ``value`` is a whole number of at least ``lowest``."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
-        raise ValueError(f"{name} must be a whole number of at least {lowest}; got {value!r}.")

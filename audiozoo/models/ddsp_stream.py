@@ -23,7 +23,8 @@ from audiozoo.data.feature_stream import FeatureStream
 from audiozoo.dsp.filters import convolve_block, partition_response, silent_convolution
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.errors import AudioError
-from audiozoo.models.ddsp import as_frames, check_f0, check_range, check_whole, draw_noise, keep_silence
+from audiozoo.models.arguments import check_range, check_whole
+from audiozoo.models.ddsp import as_frames, check_f0, draw_noise, keep_silence
 
 
 class DDSPStream:
