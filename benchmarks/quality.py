@@ -68,11 +68,11 @@ def reconstruct(preset, reference, folder, *, only, whole):
     import audiozoo
     from audiozoo.data.audio_io import write_audio
     from audiozoo.errors import DataError
-    from benchmarks.workloads import WORKLOADS
+    from benchmarks import workloads
 
     model = audiozoo.load(preset)
     files = {}
-    made = WORKLOADS[model.preset.architecture].reconstructions(model, reference, only=only, whole=whole)
+    made = workloads.of(model.preset).reconstructions(model, reference, only=only, whole=whole)
     for recording, clips, generated, errors in made:
         files[recording] = distances(model, clips, generated) | errors
         print(recording, files[recording], flush=True)

@@ -40,11 +40,10 @@ def row(preset, *, batch_size, precision, repeats):
     import audiozoo
     from audiozoo.models import AudioModel
     from audiozoo.models.base import jit_choice
-    from benchmarks import devices, flops
-    from benchmarks.workloads import WORKLOADS
+    from benchmarks import devices, flops, workloads
 
     preset = audiozoo.info(preset)
-    work = WORKLOADS[preset.architecture]
+    work = workloads.of(preset)
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     model = AudioModel.architectures[preset.architecture](**preset.config)
     optimizer = keras.optimizers.Adam(1e-4)

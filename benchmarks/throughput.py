@@ -76,13 +76,12 @@ def write_parts(preset, name, seconds, repeats):
     import keras
 
     import audiozoo
-    from benchmarks import compiled
-    from benchmarks.workloads import WORKLOADS
+    from benchmarks import compiled, workloads
 
     model = audiozoo.load(preset)
     values["backend"] = keras.backend.backend()
     values["compiler"] = compiled.COMPILERS[values["backend"]]
-    measurements = WORKLOADS[model.preset.architecture].parts(
+    measurements = workloads.of(model.preset).parts(
         model, seconds, PARTS_BATCH_SIZE, repeats, results.FOLDER / f"{name}.png"
     )
     for part, measured in measurements:

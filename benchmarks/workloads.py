@@ -61,6 +61,16 @@ def ddsp_baseline_use(preset, batch_size, device):
     return run
 
 
+def of(preset):
+    """The workload of a preset's architecture. Raises ValueError if it has none yet."""
+    if preset.architecture not in WORKLOADS:
+        raise ValueError(
+            f"preset {preset.name!r} is a {preset.architecture}, which has no workload; these have: "
+            f"{', '.join(WORKLOADS)}. Add an entry to benchmarks/workloads.py."
+        )
+    return WORKLOADS[preset.architecture]
+
+
 WORKLOADS = {
     "DDSPDecoder": Workload(
         clip_seconds=train_step.CLIP_SECONDS,

@@ -107,9 +107,9 @@ class VAE(AudioModel, abstract=True):
         self.reconstruction_metric.update_state(reconstruction)
         self.kl_metric.update_state(ops.sum(kl))
         self.active_metric.update_state(ops.sum(active))
-        return beta_vae_loss(
-            reconstruction, kl, beta=ops.convert_to_tensor(self.beta_now), free_bits=self.free_bits
-        )
+        # Held-out sound is judged by the whole beta: else the early epochs of a warm-up would seem the best.
+        beta = ops.convert_to_tensor(self.beta_now) if training else self.beta
+        return beta_vae_loss(reconstruction, kl, beta=beta, free_bits=self.free_bits)
 
     def count_params(self):
         """Parameters of encoder and decoder; ``beta_now`` is none."""

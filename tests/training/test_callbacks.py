@@ -8,7 +8,7 @@ import soundfile
 from matplotlib.image import imread
 
 from audiozoo.errors import TrainingError
-from audiozoo.training.callbacks import FiniteLoss, Listening, Progress
+from audiozoo.training.callbacks import BetaWarmup, FiniteLoss, Listening, Progress
 
 RATE = 16000
 
@@ -24,21 +24,18 @@ class Notes:
 
 
 class Parrot:
-    """A model that resynthesizes noise and transfers anything to its half, too loud."""
+    """A model that renders noise and performs half of anything, too loud."""
 
     sample_rate = RATE
     stop_training = False
     trainable_variables = ()
     optimizer = keras.optimizers.SGD()
 
-    def controls(self, f0_hz, loudness_db):
-        assert f0_hz.shape == loudness_db.shape == (1, 50, 1)
-        return {"f0_hz": f0_hz}
-
-    def synthesize(self, f0_hz):
+    def render(self, inputs):
+        assert inputs["f0_hz"].shape == inputs["loudness_db"].shape == (1, 50, 1)
         return np.random.default_rng(0).uniform(-0.5, 0.5, (1, 8000)).astype("float32")
 
-    def transfer(self, audio, sample_rate):
+    def perform(self, audio, sample_rate):
         assert sample_rate == RATE
         return 8.0 * audio[: len(audio) // 2]
 
@@ -161,3 +158,25 @@ def test_tensorboard_shows_the_loss_and_the_examples_on_tensorflow(tmp_path):
     assert set(board.Tags()["tensors"]) == {"loss", "val_loss"} | examples
     losses = [(e.step, float(tensor_util.make_ndarray(e.tensor_proto))) for e in board.Tensors("loss")]
     assert losses == [(1, 2.0), (2, 1.0)]  # once an epoch, however many examples
+
+
+class Warming:
+    """A model whose divergence has a weight."""
+
+    beta = 0.5
+
+    def __init__(self):
+        self.beta_now = keras.Variable(9.0)
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_beta_rises_evenly_and_goes_on_where_a_run_is_resumed(first):
+    warmup, seen = BetaWarmup(4), []
+    warmup.set_model(Warming())
+    for epoch in range(first, 6):
+        warmup.on_epoch_begin(epoch)
+        seen.append(float(keras.ops.convert_to_numpy(warmup.model.beta_now)))
+        logs = {}
+        warmup.on_epoch_end(epoch, logs)
+        assert logs["beta"] == pytest.approx(seen[-1])
+    assert seen == pytest.approx([0.0, 0.125, 0.25, 0.375, 0.5, 0.5][first:])
