@@ -374,3 +374,30 @@ def test_bad_places_are_refused_before_anything_is_written(data, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write .*file"):
         train(tiny(), data, out=tmp_path / "file" / "run", progress=False)
+
+
+def test_a_vae_trains_on_folders_of_clips(tmp_path):
+    sample_rate = 8000
+    time_seconds = np.arange(sample_rate) / sample_rate
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(3):
+            tone = 0.3 * np.sin(2 * np.pi * 200.0 * (number + 1) * time_seconds)
+            path = tmp_path / "data" / label / f"{number}.wav"
+            write_audio(path, tone.astype("float32"), sample_rate)
+    recipe = audiozoo.info("conv1d_resnet_vae")
+    settings = {"epochs": 2, "steps_per_epoch": 3, "batch_size": 2, "clip_seconds": 0.1, "warmup_steps": 0}
+    preset = recipe.model_copy(
+        update={
+            "config": dict(recipe.config) | {"filters": [4, 4, 4], "latent_dim": 2},
+            "train": recipe.train.model_copy(update=settings | {"beta_warmup_epochs": 1}),
+        }
+    )
+    result = train(preset, tmp_path / "data", out=tmp_path / "run", progress=False)
+    assert result["epochs"] == 2
+    first, second = (json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines())
+    assert (first["beta"], second["beta"]) == (0.0, pytest.approx(recipe.config["beta"]))
+    assert first["loss"] == pytest.approx(first["reconstruction"], rel=1e-4)
+    model = audiozoo.load(result["preset_folder"])
+    assert model.reconstruct(np.zeros(800, "float32")).shape == (800,)
+    assert len(list((tmp_path / "run" / "examples").glob("*held_out.wav"))) == 2
