@@ -82,6 +82,8 @@ def layers_of(model):
     found, siblings = {}, {}
     for variable in model.weights:
         layer = renumbered(variable.path.rsplit("/", 1)[0].partition("/")[2], siblings)
+        if not layer:
+            continue  # the model's own variables belong to its training, such as a VAE's beta
         shapes, count = found.get(layer, ("", 0))
         shape = " x ".join(str(size) for size in variable.shape)
         found[layer] = (f"{shapes}, {shape}".lstrip(", "), count + int(np.prod(variable.shape)))
