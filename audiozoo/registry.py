@@ -115,6 +115,9 @@ class Train(_Section):
         validation_seconds: end of every file that is kept out of training, where whole recordings of one
             instrument are trained on.
         test_share: of the files that is kept out, where many files are trained on.
+        recording_pattern: regular expression that finds, as its first group in the path of a file, the
+            recording that the file was cut from. Files of one recording are trained on or held out together.
+            Without it, and where it finds nothing, every file is a recording.
         beta_warmup_epochs: over which the weight of a VAE's divergence rises to its ``beta``.
         seed: of crops and initial weights.
     """
@@ -129,8 +132,21 @@ class Train(_Section):
     epochs: PositiveInteger = 100
     validation_seconds: Annotated[Number, Field(ge=0)] = 20.0
     test_share: Annotated[Number, Field(ge=0, lt=1)] = 0.2
+    recording_pattern: str | None = None
     beta_warmup_epochs: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @field_validator("recording_pattern")
+    @classmethod
+    def _check_pattern(cls, pattern):
+        if pattern is not None:
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise ValueError(f"must be a regular expression ({error})") from error
+            if groups != 1:
+                raise ValueError(f"must have one group in parentheses, which finds the recording; it has {groups}")
+        return pattern
 
 
 class _Range(_Section):

@@ -1,10 +1,12 @@
 """Whole files as training data: folders of folders of clips, decoded once, cropped at random.
 
 The folder a file lies in is its label, as in GTZAN (a folder per genre). Training and test files are
-different files, never parts of one.
+different files, never parts of one; and where file names tell which recording a file was cut from, they are of
+different recordings.
 """
 
 import dataclasses
+import re
 import warnings
 
 import numpy as np
@@ -23,17 +25,19 @@ class Clip:
     Attributes:
         name: path below the folder that was read.
         label: folder that it lies in; "" for the folder itself.
+        recording: what it was cut from; clips of one recording are trained on or held out together.
         audio: int16 ``(samples,)``, memory-mapped.
         gain: what an int16 sample is multiplied by to give the original audio.
     """
 
     name: str
     label: str
+    recording: str
     audio: np.ndarray
     gain: float
 
 
-def audio_folder(folder, *, sample_rate, cache=None, progress=False):
+def audio_folder(folder, *, sample_rate, recording_pattern=None, cache=None, progress=False):
     """Every audio file below a folder as a clip, in order of path.
 
     Files are mixed to one channel and resampled once, and kept in a cache by their content. Those that cannot
@@ -42,6 +46,7 @@ def audio_folder(folder, *, sample_rate, cache=None, progress=False):
     Args:
         folder: searched recursively; or one audio file.
         sample_rate: Hz.
+        recording_pattern: see ``registry.Train``.
         cache: folder for the decoded audio; by default within audiozoo's cache.
         progress: show a progress bar.
 
@@ -61,7 +66,8 @@ def audio_folder(folder, *, sample_rate, cache=None, progress=False):
             refused.append(str(error))
             continue
         below = path.relative_to(root)
-        clips.append(Clip(str(below), below.parent.name, audio, gain))
+        recording = recording_of(str(below), recording_pattern)
+        clips.append(Clip(str(below), below.parent.name, recording, audio, gain))
     if not clips:
         raise DataError(f"data {str(folder)!r} holds no readable audio: " + "; ".join(refused))
     if refused:
@@ -69,11 +75,17 @@ def audio_folder(folder, *, sample_rate, cache=None, progress=False):
     return clips
 
 
-class ClipCrops:
-    """Crops of equal length from clips, split by file.
+def recording_of(name, pattern):
+    """The recording that the file of this name was cut from; by default the file itself."""
+    found = re.search(pattern, name) if pattern else None
+    return found.group(1) if found else name
 
-    Of each label ``test_share`` of the files are held out, drawn by the seed (at least one, where there are
-    two). A file shorter than a crop is a crop with silence after it.
+
+class ClipCrops:
+    """Crops of equal length from clips, split by recording.
+
+    Of each label about ``test_share`` of the files are held out, whole recordings in an order drawn by the
+    seed (at least one, where there are two). A file shorter than a crop is a crop with silence after it.
 
     Args:
         clips: list of ``Clip``, all at one rate.
@@ -149,7 +161,10 @@ class ClipCrops:
 
 
 def split_by_label(clips, test_share, seed):
-    """Numbers of the clips that are held out: of each label its share, drawn by the seed.
+    """Numbers of the clips that are held out: of each label about its share, whole recordings.
+
+    Recordings come in an order drawn by the seed, and are held out until the share is reached as nearly as
+    can be; at least one is, and at least one is not, where a label has two.
 
     Args:
         clips: list of ``Clip``.
@@ -161,9 +176,13 @@ def split_by_label(clips, test_share, seed):
     """
     held_out = set()
     for label in sorted({clip.label for clip in clips}):
-        of_label = [index for index, clip in enumerate(clips) if clip.label == label]
-        count = round(test_share * len(of_label))
-        if test_share > 0.0 and len(of_label) > 1:
-            count = min(max(1, count), len(of_label) - 1)
-        held_out |= set(np.random.default_rng(seed).permutation(of_label)[:count].tolist())
+        recordings = {}
+        for index, clip in enumerate(clips):
+            if clip.label == label:
+                recordings.setdefault(clip.recording, []).append(index)
+        drawn = [list(recordings.values())[i] for i in np.random.default_rng(seed).permutation(len(recordings))]
+        totals = np.cumsum([len(indices) for indices in drawn])
+        count = 1 + int(np.argmin(np.abs(totals - test_share * totals[-1])))
+        if test_share > 0.0 and len(drawn) > 1:
+            held_out |= {index for indices in drawn[: min(count, len(drawn) - 1)] for index in indices}
     return held_out

@@ -43,7 +43,12 @@ def instrument(data, config, settings, *, validation_files, progress):
 
 def clips(data, config, settings, *, validation_files, progress):
     """Whole files of any sound; a share of them is held out."""
-    found = audio_folder(data, sample_rate=config["sample_rate"], progress=progress)
+    found = audio_folder(
+        data,
+        sample_rate=config["sample_rate"],
+        recording_pattern=settings.recording_pattern,
+        progress=progress,
+    )
     crops = ClipCrops(
         found,
         sample_rate=config["sample_rate"],

@@ -105,6 +105,21 @@ def test_the_split_of_a_label_does_not_depend_on_other_labels(clips):
     assert split_by_label(jazz, 0.2, 3) == {i for i in split_by_label(clips, 0.2, 3) if i < 5}
 
 
+def test_files_of_one_recording_are_held_out_together(tmp_path):
+    for name in ("a_00", "a_01", "b_00", "b_01", "b_02", "c", "d_00", "d_01", "e_00"):
+        write_audio(tmp_path / f"{name}.wav", np.full(RATE, 0.5, "float32"), RATE)
+    folder = {"sample_rate": RATE, "cache": tmp_path / "cache", "recording_pattern": r"^(.+)_\d+\.wav"}
+    found = audio_folder(tmp_path, **folder)
+    assert [clip.recording for clip in found] == ["a", "a", "b", "b", "b", "c.wav", "d", "d", "e"]
+    for seed in range(20):
+        held_out = split_by_label(found, 0.3, seed)
+        torn = {found[i].recording for i in held_out} & {
+            clip.recording for i, clip in enumerate(found) if i not in held_out
+        }
+        assert not torn
+        assert 1 <= len(held_out) <= 5
+
+
 def test_a_batch_is_a_function_of_seed_and_step(clips):
     one, same, other = crops(clips, seed=1), crops(clips, seed=1), crops(clips, seed=2)
     np.testing.assert_array_equal(one.batch(7)["audio"], same.batch(7)["audio"])
