@@ -1,9 +1,10 @@
 """Architectures, one a file. Importing this package registers them all with Keras."""
 
+from audiozoo.models.audio_vae import AudioVAE
 from audiozoo.models.base import AudioModel
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
 from audiozoo.models.vae import VAE
 
-__all__ = ["VAE", "AudioModel", "Conv1DResnetVAE", "Conv1DResnetVAESeed", "DDSPDecoder"]
+__all__ = ["VAE", "AudioModel", "AudioVAE", "Conv1DResnetVAE", "Conv1DResnetVAESeed", "DDSPDecoder"]

@@ -17,7 +17,7 @@ from audiozoo.errors import AudioError
 from audiozoo.layers import Downsample1D, Resnet1DBlock, Upsample1D
 from audiozoo.losses import reconstruction_error
 from audiozoo.models.arguments import check_range, check_whole
-from audiozoo.models.vae import VAE
+from audiozoo.models.audio_vae import AudioVAE
 
 LATENT_MODES = ("frames", "global")
 DILATIONS = (1, 3)  # one residual block each, at every stage
@@ -159,7 +159,7 @@ def clocks(frames):
     return ops.convert_to_tensor(features[None].astype("float32"))
 
 
-class Conv1DResnetVAE(VAE):
+class Conv1DResnetVAE(AudioVAE):
     """VAE of waveforms with one code per frame, or one per clip.
 
     A stage of the encoder is a strided convolution and two residual blocks; the decoder mirrors it. Instance
@@ -242,8 +242,8 @@ class Conv1DResnetVAE(VAE):
         frames = -(-samples // self.hop)
         return (frames, self.latent_dim) if self.latent_mode == "frames" else (self.latent_dim,)
 
-    def reconstruction_error(self, target, output):
-        return reconstruction_error(target, output)
+    def reconstruction_error(self, target, outputs):
+        return reconstruction_error(target, outputs["output"])
 
     def check_samples(self, samples):
         if samples < self.hop:

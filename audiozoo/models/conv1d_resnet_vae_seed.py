@@ -17,13 +17,14 @@ It is here to be compared with, and not to be used. What keeps it from learning:
 """
 
 from keras import layers, ops
+from scipy.special import expit
 
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.errors import AudioError
 from audiozoo.layers import SeedResnet1DBlock
 from audiozoo.losses import bernoulli_negative_log_likelihood, gaussian_negative_log_likelihood
 from audiozoo.models.arguments import check_whole
-from audiozoo.models.vae import VAE
+from audiozoo.models.audio_vae import AudioVAE
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 ENCODER_WIDTHS = (64, 128, 128, 256)
@@ -101,7 +102,7 @@ def call_row(row, hidden, training):
     return row(hidden, training=training) if isinstance(row, SeedResnet1DBlock) else row(hidden)
 
 
-class Conv1DResnetVAESeed(VAE):
+class Conv1DResnetVAESeed(AudioVAE):
     """The student project's VAE of clips of one fixed length.
 
     Args:
@@ -160,14 +161,14 @@ class Conv1DResnetVAESeed(VAE):
     def latent_shape(self, samples):
         return (self.latent_dim,)
 
-    def reconstruction_error(self, target, output):
+    def reconstruction_error(self, target, outputs):
         if self.likelihood == "bernoulli":
-            return bernoulli_negative_log_likelihood(target, output)
-        return gaussian_negative_log_likelihood(target, output)
+            return bernoulli_negative_log_likelihood(target, outputs["output"])
+        return gaussian_negative_log_likelihood(target, outputs["output"])
 
-    def audio_of(self, output):
+    def item_of(self, output, item_shape):
         # The project plays the probabilities: all samples positive.
-        return ops.sigmoid(output) if self.likelihood == "bernoulli" else output
+        return expit(output) if self.likelihood == "bernoulli" else output
 
     def check_samples(self, samples):
         if samples != self.samples:

@@ -1,15 +1,13 @@
 """What all variational autoencoders of the zoo share: how they are trained, and what can be done with a code.
 
 Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114; beta as in Higgins et al.
-(2017), beta-VAE, ICLR.
+(2017), beta-VAE, ICLR. What is particular to sound is in ``audio_vae``.
 """
 
 import keras
 import numpy as np
 from keras import ops
 
-from audiozoo.data.audio_io import mono_at_rate
-from audiozoo.errors import AudioError
 from audiozoo.layers import Sampling
 from audiozoo.losses import beta_vae_loss, kl_per_dimension
 from audiozoo.models.arguments import check_range, check_whole
@@ -22,32 +20,35 @@ ACTIVE_VARIANCE = 0.01  # of a dimension's posterior mean over the data (Burda e
 class VAE(AudioModel, abstract=True):
     """An encoder to a Gaussian code, a decoder from it, and the loss that ties them.
 
-    A subclass sets ``sample_rate``, ``encoder`` (audio ``(batch, samples, 1)`` to mean and log-variance) and
-    ``decoder`` (code and a number of samples to the parameters of the output, ``(batch, samples)``), and says
-    ``reconstruction_error`` and ``latent_shape``. It passes on the arguments below, which every VAE has:
+    What is encoded is an item: a sound, an image. A subclass sets ``encoder``, to mean and log-variance, and
+    ``decoder``, from a code to the parameters of the output, and says ``encodes``, ``item_shape``,
+    ``as_items``, ``latent_shape`` and ``reconstruction_error``. It passes on the arguments below, which every
+    VAE has:
 
     Args:
         beta: weight of the KL divergence, in nats, against the reconstruction. In training it is the variable
             ``beta_now`` that counts: a warm-up may ``assign`` to it at any step, on every backend.
         free_bits: nats that each dimension may say at no cost.
         dropout: share of values that are dropped in training, wherever the architecture has dropout.
-        clip_samples: length of a sound that is made from nothing.
 
     Attributes:
+        encodes: name of the input that is encoded, and of the target that it is compared with.
+        item_shape: of an item that is made from nothing.
         beta_now: non-trainable variable, ``beta`` at first. It belongs to a run of training, not to the
-            sound, and is neither counted nor saved with the weights.
+            model, and is neither counted nor saved with the weights.
     """
+
+    encodes: str
 
     # Convolutions are as fast without it, and ready in a quarter of the time.
     gains_from_xla = False
 
-    def __init__(self, *, beta, free_bits, dropout, clip_samples, **kwargs):
+    def __init__(self, *, beta, free_bits, dropout, **kwargs):
         super().__init__(**kwargs)
         check_range("beta", beta, 0.0, 1e6)
         check_range("free_bits", free_bits, 0.0, 1e3)
         check_range("dropout", dropout, 0.0, 0.95)
         self.beta, self.free_bits, self.dropout = beta, free_bits, dropout
-        self.clip_samples = clip_samples
         self.sampling = Sampling()
         self.beta_now = self.add_weight(
             name="beta_now",
@@ -62,52 +63,74 @@ class VAE(AudioModel, abstract=True):
 
     # --- Of the subclass ---
 
-    def latent_shape(self, samples):
-        """Shape of the code of that many samples: ``(dims,)`` or ``(frames, dims)``."""
+    @property
+    def item_shape(self):
         raise NotImplementedError
 
-    def reconstruction_error(self, target, output):
-        """Error of each item, ``(batch,)``, from the target and the decoder's output ``(batch, samples)``."""
+    def as_items(self, items, *, name):
+        """Items as float32 with a batch axis, and whether it was a single one; what is none is refused.
+
+        Args:
+            items: with or without batch.
+            name: of the argument, for the message.
+        """
         raise NotImplementedError
 
-    def audio_of(self, output):
-        """Audio that a decoder's output stands for."""
+    def latent_shape(self, *item_shape):
+        """Shape of the code of an item of that shape: ``(dims,)`` or ``(frames, dims)``."""
+        raise NotImplementedError
+
+    def posterior(self, items, training=False):
+        """Mean and log-variance of the codes of items, as tensors."""
+        return self.encoder(items, training=training)
+
+    def decoder_output(self, latent, item_shape, training=False):
+        """What the decoder makes of codes, for items of that shape, as tensors."""
+        return self.decoder(latent, training=training)
+
+    def reconstruction_error(self, target, outputs):
+        """Error of each item, ``(batch,)``, from the target and the dict that ``call`` returned."""
+        raise NotImplementedError
+
+    def item_of(self, output, item_shape):
+        """Items that a decoder's output stands for: ``(batch, *item_shape)``.
+
+        Numpy to numpy, outside of the compiled program, so that it may be an algorithm of any kind.
+        """
         return output
 
-    def check_samples(self, samples):
-        """Raise AudioError if the model cannot take audio of this length."""
-        raise NotImplementedError
+    def check_ends(self, a, b):
+        """Raise ValueError unless there is a way from ``a`` to ``b``, both with a batch axis."""
+        if a.shape != b.shape or len(a) != 1:
+            raise ValueError(
+                f"a and b must be single and of equal shape; got shapes {a.shape} and {b.shape}. "
+                "Pass one of each batch."
+            )
 
     # --- Training ---
 
-    trains_on = "clips"
-
     def render(self, inputs):
-        return self.reconstruct(inputs["audio"])
-
-    def perform(self, audio, sample_rate):
-        return self.reconstruct(mono_at_rate(audio, sample_rate, self.sample_rate))
+        return self.reconstruct(inputs[self.encodes])
 
     def call(self, inputs, training=False):
-        audio = ops.cast(inputs["audio"], "float32")
-        self.check_samples(audio.shape[1])
-        mean, log_variance = self.encoder(audio[..., None], training=training)
+        items = ops.cast(inputs[self.encodes], "float32")
+        mean, log_variance = self.posterior(items, training=training)
         latent = self.sampling(mean, log_variance, training=training)
-        output = self.decoder(latent, samples=audio.shape[1], training=training)
+        output = self.decoder_output(latent, items.shape[1:], training=training)
         return {"output": output, "mean": mean, "log_variance": log_variance}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """``reconstruction + beta_now * KL`` with free bits; what it consists of goes to the log."""
         if sample_weight is not None:
-            raise ValueError("sample_weight must be None: every clip counts the same. Draw clips more often.")
-        reconstruction = self.reconstruction_error(ops.cast(y, "float32"), y_pred["output"])
+            raise ValueError("sample_weight must be None: every item counts the same. Draw some more often.")
+        reconstruction = self.reconstruction_error(ops.cast(y, "float32"), y_pred)
         kl = kl_per_dimension(y_pred["mean"], y_pred["log_variance"])
         means = ops.reshape(y_pred["mean"], (-1, y_pred["mean"].shape[-1]))
         active = ops.cast(ops.var(means, axis=0) > ACTIVE_VARIANCE, "float32")
         self.reconstruction_metric.update_state(reconstruction)
         self.kl_metric.update_state(ops.sum(kl))
         self.active_metric.update_state(ops.sum(active))
-        # Held-out sound is judged by the whole beta: else the early epochs of a warm-up would seem the best.
+        # Held-out items are judged by the whole beta: else the early epochs of a warm-up would seem the best.
         beta = ops.convert_to_tensor(self.beta_now) if training else self.beta
         return beta_vae_loss(reconstruction, kl, beta=beta, free_bits=self.free_bits)
 
@@ -121,125 +144,118 @@ class VAE(AudioModel, abstract=True):
     def load_own_variables(self, store):
         """Load nothing, so that a loaded model begins with its own ``beta``."""
 
-    # --- Codes and sounds ---
+    # --- Codes and items ---
 
-    def encode(self, audio, *, sample=False, seed=0):
-        """What a sound says to the model: the mean of its posterior, or a draw from it.
+    def encode(self, items, *, sample=False, seed=0):
+        """What an item says to the model: the mean of its posterior, or a draw from it.
 
         Args:
-            audio: ``(batch, samples)`` or ``(samples,)``, float in -1..1, at ``sample_rate``.
+            items: ``(batch, *shape)`` or one of them.
             sample: draw instead.
             seed: of the draw.
 
         Returns:
-            float32 ``(batch, frames, dims)`` or ``(batch, dims)``; without ``batch`` for a single sound.
+            float32 ``(batch, frames, dims)`` or ``(batch, dims)``; without ``batch`` for a single item.
 
         Raises:
-            AudioError: the audio is of unequal lengths, too short, not finite, of another type or shape.
+            ValueError: what is no item of this model, or no batch of them. For sounds an AudioError: they are
+                of unequal lengths, too short, not finite, of another type or shape.
         """
-        audio, single = as_batch(audio)
-        self.check_samples(audio.shape[1])
-        posterior = self._in_batches(self._posterior, {"audio": audio})
+        items, single = self.as_items(items, name=self.encodes)
+        posterior = self._in_batches(self._posterior, {"items": items})
         latent = posterior["mean"]
         if sample:
             noise = np.random.default_rng(seed).standard_normal(latent.shape, dtype="float32")
             latent = latent + np.exp(0.5 * posterior["log_variance"]) * noise
         return latent[0] if single else latent
 
-    def decode(self, latent, *, samples=None):
-        """The sound of a code.
+    def decode(self, latent):
+        """The item of a code.
 
         Args:
             latent: as ``encode`` returns it.
-            samples: length of the sound; by default all that a code with frames describes, and
-                ``clip_samples`` for one without.
 
         Returns:
-            float32 ``(batch, samples)``, or ``(samples,)`` for a single code.
+            float32 ``(batch, *item_shape)``, without ``batch`` for a single code.
 
         Raises:
-            ValueError: a code of the wrong size or not finite, or more samples than it has frames for.
+            ValueError: a code of the wrong size or not finite.
         """
         latent, single = self._checked_latent(latent)
-        audio = self._decoded(latent, self._checked_length(latent, samples))
-        return audio[0] if single else audio
+        items = self._decoded(latent, self.item_shape)
+        return items[0] if single else items
 
-    def reconstruct(self, audio):
-        """A sound as the model remembers it: encoded to the posterior's mean, and decoded.
+    def reconstruct(self, items):
+        """An item as the model remembers it: encoded to the posterior's mean, and decoded.
 
         Args:
-            audio: as for ``encode``.
+            items: as for ``encode``.
 
         Returns:
             float32 of the same shape.
 
         Raises:
-            AudioError: as ``encode``.
+            ValueError: as ``encode``.
         """
-        audio, single = as_batch(audio)
-        rebuilt = self._decoded(self.encode(audio), audio.shape[1])
+        items, single = self.as_items(items, name=self.encodes)
+        rebuilt = self._decoded(self.encode(items), items.shape[1:])
         return rebuilt[0] if single else rebuilt
 
-    def sample(self, n=1, seed=0, *, samples=None):
-        """Sounds from nothing: decoded draws from the prior.
+    def sample(self, n=1, seed=0):
+        """Items from nothing: decoded draws from the prior.
 
         Args:
             n: how many.
             seed: of the draws. One seed gives the same codes on every backend.
-            samples: length of each; by default ``clip_samples``.
 
         Returns:
-            float32 ``(n, samples)``.
+            float32 ``(n, *item_shape)``.
 
         Raises:
-            ValueError: ``n`` or ``samples`` out of range.
+            ValueError: ``n`` out of range.
         """
-        check_whole("n", n, 1)
-        samples = self.clip_samples if samples is None else samples
-        check_whole("samples", samples, 1)
-        self.check_samples(samples)
-        shape = (n, *self.latent_shape(samples))
-        latent = np.random.default_rng(seed).standard_normal(shape, dtype="float32")
-        return self._decoded(latent, samples)
+        return self._sampled(n, seed, self.item_shape)
 
     def interpolate(self, a, b, n, *, spherical=True):
-        """Sounds between two sounds, on the straight line or the arc between their codes.
+        """Items between two items, on the straight line or the arc between their codes.
 
         Args:
-            a, b: ``(samples,)``, equally long.
+            a, b: single items of equal shape.
             n: how many, both ends included.
             spherical: along the arc, on which codes keep their distance from 0, as draws from the prior have
                 it; False: along the straight line.
 
         Returns:
-            float32 ``(n, samples)``; the first is ``reconstruct(a)``, the last ``reconstruct(b)``.
+            float32 ``(n, *shape)``; the first is ``reconstruct(a)``, the last ``reconstruct(b)``.
 
         Raises:
-            AudioError: as ``encode``; one of them is a batch, or they differ in length.
-            ValueError: ``n`` below 2.
+            ValueError: as ``encode``; one of them is a batch, or they differ in shape; ``n`` below 2.
         """
         check_whole("n", n, 2)
-        a, b = (as_batch(audio, name=name)[0] for name, audio in (("a", a), ("b", b)))
-        if a.shape != b.shape or len(a) != 1:
-            raise AudioError(
-                f"a and b must be single sounds of equal length; got shapes {a.shape} and {b.shape}. "
-                "Cut the longer one."
-            )
+        a, b = (self.as_items(item, name=name)[0] for name, item in (("a", a), ("b", b)))
+        self.check_ends(a, b)
         start, end = self.encode(np.concatenate([a, b]))
         path = spherical_path if spherical else linear_path
-        return self._decoded(path(start, end, np.linspace(0.0, 1.0, n)), a.shape[1])
+        return self._decoded(path(start, end, np.linspace(0.0, 1.0, n)), a.shape[1:])
 
     def _posterior(self, inputs):
-        mean, log_variance = self.encoder(inputs["audio"][..., None])
+        mean, log_variance = self.posterior(inputs["items"])
         return {"mean": mean, "log_variance": log_variance}
 
-    def _decoded(self, latent, samples):
-        # The grid carries no numbers: compiled functions know lengths by the shapes of their inputs.
-        grid = np.zeros((len(latent), samples), "float32")
-        return self._in_batches(self._audio, {"latent": latent.astype("float32"), "grid": grid})
+    def _sampled(self, n, seed, item_shape):
+        check_whole("n", n, 1)
+        shape = (n, *self.latent_shape(*item_shape))
+        latent = np.random.default_rng(seed).standard_normal(shape, dtype="float32")
+        return self._decoded(latent, item_shape)
 
-    def _audio(self, inputs):
-        return self.audio_of(self.decoder(inputs["latent"], samples=inputs["grid"].shape[1]))
+    def _decoded(self, latent, item_shape):
+        # The grid carries no numbers: compiled functions know lengths by the shapes of their inputs.
+        grid = np.zeros((len(latent), *item_shape), "float32")
+        output = self._in_batches(self._output, {"latent": latent.astype("float32"), "grid": grid})
+        return self.item_of(output, item_shape)
+
+    def _output(self, inputs):
+        return self.decoder_output(inputs["latent"], inputs["grid"].shape[1:])
 
     def _in_batches(self, function, inputs):
         """``run_compiled`` on a few items at a time, in batches of 1, 2, 4, 8 or 16 items."""
@@ -253,7 +269,7 @@ class VAE(AudioModel, abstract=True):
 
     def _checked_latent(self, latent):
         latent = np.asarray(latent, "float32")
-        shape = self.latent_shape(self.clip_samples)
+        shape = self.latent_shape(*self.item_shape)
         expected = "(batch, frames, dims)" if len(shape) == 2 else "(batch, dims)"
         if (
             latent.ndim not in (len(shape), len(shape) + 1)
@@ -268,40 +284,6 @@ class VAE(AudioModel, abstract=True):
             raise ValueError(f"latent must be finite; {int((~np.isfinite(latent)).sum())} values are not.")
         single = latent.ndim == len(shape)
         return (latent[None] if single else latent), single
-
-    def _checked_length(self, latent, samples):
-        """Number of samples to decode, given the latent and what was asked for, or None."""
-        samples = self.clip_samples if samples is None else samples
-        check_whole("samples", samples, 1)
-        return samples
-
-
-def as_batch(audio, *, name="audio"):
-    """Audio as float32 ``(batch, samples)``, and whether it was a single sound.
-
-    Raises:
-        AudioError: see ``VAE.encode``.
-    """
-    try:
-        audio = np.asarray(audio)
-    except ValueError as error:
-        raise AudioError(
-            f"{name} must be (batch, samples); its sounds differ in length. Cut or pad them, or pass "
-            "one by one."
-        ) from error
-    if not np.issubdtype(audio.dtype, np.floating):
-        raise AudioError(f"{name} must be float in -1..1; got {audio.dtype}. Scale it to -1..1.")
-    if audio.ndim not in (1, 2):
-        raise AudioError(f"{name} must be (samples,) or (batch, samples); got shape {audio.shape}.")
-    if not audio.size:
-        raise AudioError(f"{name} must hold at least one sample; it is empty.")
-    audio = audio.astype("float32")
-    if not np.isfinite(audio).all():
-        raise AudioError(
-            f"{name} must be finite; {int((~np.isfinite(audio)).sum())} samples are NaN or infinite. "
-            "Repair the recording, or replace them: numpy.nan_to_num(audio)."
-        )
-    return (audio[None], True) if audio.ndim == 1 else (audio, False)
 
 
 def linear_path(start, end, positions):

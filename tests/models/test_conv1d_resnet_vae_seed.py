@@ -97,11 +97,15 @@ def test_its_own_loss_rewards_logits_without_end_and_the_other_one_does_not():
     own, other = (Conv1DResnetVAESeed(**SMALL, likelihood=name) for name in ("bernoulli", "gaussian"))
     audio = ops.convert_to_tensor(hum())
     negative = ops.minimum(audio, 0.0)
-    towards = [numpy_of(own.reconstruction_error(audio, scale * negative)) for scale in (1.0, 1e3, 1e5)]
+    towards = [
+        numpy_of(own.reconstruction_error(audio, {"output": scale * negative})) for scale in (1.0, 1e3, 1e5)
+    ]
     # A cross-entropy of probabilities is never below 0.
     assert np.all(towards[2] < towards[1])
     assert np.all(towards[1] < 0.0)
-    away = [numpy_of(other.reconstruction_error(audio, scale * audio)) for scale in (1.0, 1e2, 1e4)]
+    away = [
+        numpy_of(other.reconstruction_error(audio, {"output": scale * audio})) for scale in (1.0, 1e2, 1e4)
+    ]
     assert np.all(away[0] < away[1])
     assert np.all(away[1] < away[2])
 
