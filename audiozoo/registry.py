@@ -145,7 +145,9 @@ class Train(_Section):
             except re.error as error:
                 raise ValueError(f"must be a regular expression ({error})") from error
             if groups != 1:
-                raise ValueError(f"must have one group in parentheses, which finds the recording; it has {groups}")
+                raise ValueError(
+                    f"must have one group in parentheses, which finds the recording; it has {groups}"
+                )
         return pattern
 
 

@@ -77,3 +77,33 @@ def track_errors(model, batch):
         "f0_compared_share": float(np.mean(sure)),
         "loudness_mean_error_db": float(np.mean(np.abs(heard.loudness_db - loudness_db)[active])),
     }
+
+
+def judge(model, data, *, seconds, apart):
+    """Loss on the held-out end of every recording, and its means.
+
+    Args:
+        model: DDSPDecoder.
+        data: folder of recordings of one instrument.
+        seconds: length of the crops that are judged.
+        apart: shell pattern of recordings to be left out of a second mean.
+    """
+    from audiozoo.data.datasets import instrument_folder
+    from audiozoo.data.pipelines import FeatureCrops
+    from benchmarks.quality import loss_parts
+
+    sound = {"sample_rate": model.sample_rate, "hop": model.hop}
+    recordings = instrument_folder(data, **sound)
+    crops = FeatureCrops(recordings, **sound, clip_seconds=seconds)
+    losses = {}
+    for index, recording in enumerate(recordings):
+        places = [place for place in crops.validation_places() if place[0] == index]
+        batch = crops.collate(*zip(*places, strict=True))
+        generated = model.synthesize(**model.controls(batch["f0_hz"], batch["loudness_db"]))
+        losses[recording.name] = loss_parts(model, batch["audio"], generated)["mss"]
+    rest = [loss for name, loss in losses.items() if not fnmatch.fnmatch(name, apart)]
+    return {
+        "held_out": float(np.mean(list(losses.values()))),
+        "held_out_without": float(np.mean(rest)),
+        "held_out_files": losses,
+    }

@@ -99,10 +99,14 @@ def distances(model, reference, generated):
 
 
 def loss_parts(model, reference, generated):
-    """The loss that the model trains with, as validation computes it: ``mss``, and its two parts."""
+    """The multi-scale spectral loss ``mss``; and its two parts, where it is what the model trains with."""
     from keras import ops
 
+    from audiozoo import metrics
+
     loss = model.training_loss()
+    if loss is None:
+        return {"mss": float(np.mean(metrics.multi_scale_spectral_distance(reference, generated)))}
     parts = [loss.parts(reference, generated, window) for window in loss.window_lengths]
     linear, logarithmic = (sum(float(ops.mean(part[i])) for part in parts) for i in range(2))
     return {"mss": linear + logarithmic, "mss_linear": linear, "mss_log": logarithmic}

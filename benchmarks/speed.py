@@ -49,6 +49,8 @@ def row(preset, *, batch_size, precision, repeats):
     optimizer = keras.optimizers.Adam(1e-4)
     model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
     inputs, targets = work.batch(model, batch_size)
+    model.adapt([inputs])
+    clip_seconds = targets.shape[1] / model.sample_rate
 
     found = {
         "preset": preset.name,
@@ -57,10 +59,10 @@ def row(preset, *, batch_size, precision, repeats):
         "device": devices.name(),
         "precision": precision,
         "batch_size": batch_size,
-        "clip_seconds": work.clip_seconds,
+        "clip_seconds": clip_seconds,
         "sample_rate": model.sample_rate,
     }
-    audio_seconds = batch_size * work.clip_seconds
+    audio_seconds = batch_size * clip_seconds
     programs = {
         "training": (lambda: model.train_on_batch(inputs, targets), work.baseline_step),
         "use": (work.use(model, batch_size), work.baseline_use),
@@ -86,7 +88,9 @@ def row(preset, *, batch_size, precision, repeats):
 
 
 def baseline_of(make, preset, batch_size):
-    """The plain PyTorch rival, on a GPU where PyTorch has one; nothing where it is not installed."""
+    """The plain PyTorch rival, on a GPU where PyTorch has one; nothing without it, or without a rival."""
+    if make is None:
+        return {}
     try:
         import torch
     except ImportError:

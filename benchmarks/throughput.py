@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import peak_memory, results, speed
+from benchmarks import peak_memory, results, speed, workloads
 
 PRECISIONS = {"cpu": ["float32"], "gpu": ["float32", "bfloat16"]}
 BATCH_SIZES = {"cpu": [1, 4, 16], "gpu": [4, 16, 64]}
@@ -47,10 +47,11 @@ def main(
 
     device = "gpu" if gpu else "cpu"
     name = audiozoo.info(preset).name  # refuses an unknown preset before anything is timed
+    parts = parts and workloads.of(audiozoo.info(preset)).parts is not None and not gpu
     if not gpu:
         results.one_core()
     label = f"{name}_{chosen_backend()}"
-    for result in [f"throughput_{label}_{device}", *([f"parts_{label}"] if parts and not gpu else [])]:
+    for result in [f"throughput_{label}_{device}", *([f"parts_{label}"] if parts else [])]:
         results.check_free(result, replace=replace)
     rows = []
     for each in precision or PRECISIONS[device]:
@@ -58,7 +59,7 @@ def main(
             rows.append(speed.measure(preset, batch_size=size, precision=str(each), repeats=repeats))
             print(rows[-1], flush=True)
     print(f"written: {results.write(f'throughput_{label}_{device}', {'rows': rows})}")
-    if parts and not gpu:
+    if parts:
         write_parts(preset, f"parts_{label}", seconds, repeats)
 
 
@@ -76,7 +77,7 @@ def write_parts(preset, name, seconds, repeats):
     import keras
 
     import audiozoo
-    from benchmarks import compiled, workloads
+    from benchmarks import compiled
 
     model = audiozoo.load(preset)
     values["backend"] = keras.backend.backend()

@@ -4,7 +4,7 @@ if not __package__:
     import as_module  # noqa: F401
 
 
-import fnmatch
+import inspect
 import json
 import pathlib
 import shutil
@@ -16,7 +16,6 @@ import typer
 import yaml
 
 from benchmarks import results
-from benchmarks.quality import loss_parts
 
 EPOCHS = 12
 LAST_RATE = 0.05  # of the learning rate at the end; a run that ends at full rate measures its noise
@@ -34,13 +33,17 @@ def main(
     steps: Annotated[
         int, typer.Option(help="Instead of minutes: for variants whose steps cost the same.")
     ] = 0,
-    chords: Annotated[str, typer.Option(help="Shell pattern of recordings with chords.")] = "",
+    apart: Annotated[
+        str, typer.Option(help="Shell pattern of recordings that a second mean is without.")
+    ] = "",
 ):
-    """Loss on what is held out, for every variant in a table, each trained for the same processor time.
+    """What is held out, judged for every variant in a table, each trained for the same processor time.
 
     The table holds ``common``, what all of them change in the preset, ``initial``, a preset whose weights all
-    begin with (or none), and ``variants`` by name with what each changes further: ``config`` and ``train`` as
-    in a preset, ``data``, another folder to train on, as seen from the one that judges.
+    begin with (or none), ``judged_seconds``, the length of the clips that all are judged by (or that of each
+    one's training), and ``variants`` by name with what each changes further: ``config`` and ``train`` as in a
+    preset, ``data``, another folder to train on, as seen from the one that judges, and ``preset``, another
+    preset to change.
 
     The number of steps follows from the cost of one, measured first; the learning rate falls to a
     twentieth within them. Variants that are done are kept, so the command can be broken off and given again.
@@ -51,35 +54,45 @@ def main(
     base = audiozoo.info(preset)
     table = table or pathlib.Path(__file__).parent / "variants" / f"{base.name}.yaml"
     content = yaml.safe_load(table.read_text())
-    shared = {"common": content["common"], "initial": content.get("initial")}
-    common = changed(base, content["common"])
+    shared = {key: content.get(key) for key in ("common", "initial", "judged_seconds")}
     for name, delta in content["variants"].items():
-        done = finished(base.name, shared)
+        done = finished(table.stem, shared)
         if done.get(name, {}).get("delta") == delta:
             continue
         print(f"{name}: {delta}", flush=True)
         began = time.monotonic()
+        source = audiozoo.info(delta["preset"]) if "preset" in delta else base
+        recipe = changed(changed(source, content["common"]), delta)
         found = train_variant(
-            changed(common, delta),
+            recipe,
             data / delta.get("data", ""),
             out=out / name,
             minutes=minutes,
             steps=steps,
             initial=shared["initial"],
         )
-        found |= held_out_losses(last_weights(out / name), data, chords=chords)
+        found |= judged(out / name, recipe, data, seconds=shared["judged_seconds"], apart=apart)
         found |= {"delta": delta, "wall_seconds": round(time.monotonic() - began)}
         print(name, json.dumps(found), flush=True)
-        results.write(f"variants_{base.name}", shared | {"variants": done | {name: found}})
+        results.write(f"variants_{table.stem}", shared | {"variants": done | {name: found}})
 
 
-def finished(preset_name, shared):
+def judged(run, recipe, data, *, seconds, apart):
+    """What the workload's judge says of a run's last epoch; what stopped the run, if it was stopped."""
+    from benchmarks import workloads
+
+    if not (run / "preset").exists():
+        return {}
+    return workloads.of(recipe).judge(last_weights(run), data, seconds=seconds, apart=apart)
+
+
+def finished(table_name, shared):
     """Variants in the result file, by name; none where they had another basis in common."""
-    name = f"variants_{preset_name}"
+    name = f"variants_{table_name}"
     if not (results.FOLDER / f"{name}.json").exists():
         return {}
     values = results.read(name).values
-    return values["variants"] if {key: values[key] for key in shared} == shared else {}
+    return values["variants"] if {key: values.get(key) for key in shared} == shared else {}
 
 
 def changed(preset, delta):
@@ -97,6 +110,7 @@ def changed(preset, delta):
 
 def train_variant(preset, data, *, out, minutes, steps, initial):
     """Train for that time: steps, their cost and the losses as training saw them."""
+    from audiozoo.errors import TrainingError, one_line
     from audiozoo.training import train
 
     step_seconds = seconds_per_step(preset, data)
@@ -108,15 +122,14 @@ def train_variant(preset, data, *, out, minutes, steps, initial):
     }
     settings = preset.train.model_copy(update=schedule)
     shutil.rmtree(out, ignore_errors=True)
-    result = train(
-        preset.model_copy(update={"train": settings}), data, out=out, initial=initial, progress=False
-    )
-    return {
-        "steps": steps_per_epoch * EPOCHS,
-        "step_milliseconds": 1000.0 * step_seconds,
-        "train_loss": result["loss"],
-        "validation_loss": result["val_loss"],
-    }
+    found = {"steps": steps_per_epoch * EPOCHS, "step_milliseconds": 1000.0 * step_seconds}
+    try:
+        result = train(
+            preset.model_copy(update={"train": settings}), data, out=out, initial=initial, progress=False
+        )
+    except TrainingError as error:  # a loss that is no number is a result, too
+        return found | {"stopped": one_line(error)}
+    return found | {"train_loss": result["loss"], "validation_loss": result["val_loss"]}
 
 
 def seconds_per_step(preset, data):
@@ -126,27 +139,24 @@ def seconds_per_step(preset, data):
     """
     import keras
 
-    from audiozoo.data.datasets import instrument_folder
-    from audiozoo.data.pipelines import FeatureCrops, training_pairs
+    from audiozoo.data.pipelines import training_pairs
     from audiozoo.models import AudioModel
     from audiozoo.models.base import jit_choice
+    from audiozoo.training.material import MATERIALS
 
-    settings = preset.train
-    model = AudioModel.architectures[preset.architecture](**preset.config)
-    sound = {"sample_rate": model.sample_rate, "hop": model.hop}
-    crops = FeatureCrops(
-        instrument_folder(data, **sound),
-        **sound,
-        clip_seconds=settings.clip_seconds,
-        batch_size=settings.batch_size,
-        validation_seconds=settings.validation_seconds,
+    architecture = AudioModel.architectures[preset.architecture]
+    config = {name: value.default for name, value in inspect.signature(architecture).parameters.items()}
+    material = MATERIALS[architecture.trains_on](
+        data, config | preset.config, preset.train, validation_files="*", progress=False
     )
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
+    model = architecture(**(preset.config | material.config))
+    model.adapt(material.crops.batch(step) for step in range(PROBED_STEPS))
+    optimizer = keras.optimizers.Adam(preset.train.learning_rate)
     model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
     seconds = []
     for step in range(1 + PROBED_STEPS):
         began = time.process_time()
-        model.train_on_batch(*training_pairs(crops.batch(step)))
+        model.train_on_batch(*training_pairs(material.crops.batch(step)))
         seconds.append(time.process_time() - began)
     keras.backend.clear_session()
     return min(seconds[1:])
@@ -165,26 +175,3 @@ def last_weights(out):
     for variable, value in zip(model.trainable_variables, average, strict=bool(average)):
         variable.assign(value)
     return model
-
-
-def held_out_losses(model, data, *, chords):
-    """Loss on the held-out end of every recording, and its mean with and without chords."""
-    from audiozoo.data.datasets import instrument_folder
-    from audiozoo.data.pipelines import FeatureCrops
-
-    sound = {"sample_rate": model.sample_rate, "hop": model.hop}
-    recordings = instrument_folder(data, **sound)
-    # Crops of 4 s, whatever the variant trained on: a crop begins without the room's echo of its past.
-    crops = FeatureCrops(recordings, **sound, clip_seconds=4.0)
-    losses = {}
-    for index, recording in enumerate(recordings):
-        places = [place for place in crops.validation_places() if place[0] == index]
-        batch = crops.collate(*zip(*places, strict=True))
-        generated = model.synthesize(**model.controls(batch["f0_hz"], batch["loudness_db"]))
-        losses[recording.name] = loss_parts(model, batch["audio"], generated)["mss"]
-    plain = [loss for name, loss in losses.items() if not fnmatch.fnmatch(name, chords)]
-    return {
-        "held_out": float(np.mean(list(losses.values()))),
-        "held_out_without_chords": float(np.mean(plain)),
-        "held_out_files": losses,
-    }

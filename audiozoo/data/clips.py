@@ -180,7 +180,9 @@ def split_by_label(clips, test_share, seed):
         for index, clip in enumerate(clips):
             if clip.label == label:
                 recordings.setdefault(clip.recording, []).append(index)
-        drawn = [list(recordings.values())[i] for i in np.random.default_rng(seed).permutation(len(recordings))]
+        drawn = [
+            list(recordings.values())[i] for i in np.random.default_rng(seed).permutation(len(recordings))
+        ]
         totals = np.cumsum([len(indices) for indices in drawn])
         count = 1 + int(np.argmin(np.abs(totals - test_share * totals[-1])))
         if test_share > 0.0 and len(drawn) > 1:

@@ -7,14 +7,16 @@ from audiozoo.layers.recurrent import GRU, MinGRU
 from audiozoo.layers.resampling import Downsample1D, Upsample1D
 from audiozoo.layers.residual import Resnet1DBlock, SeedResnet1DBlock
 from audiozoo.layers.reverb import Reverb
-from audiozoo.layers.sampling import Sampling
+from audiozoo.layers.sampling import GaussianHead, Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
+from audiozoo.layers.time_pooling import TimePool, TimeSpread
 
 __all__ = [
     "GRU",
     "AudioTransform",
     "Downsample1D",
     "FilteredNoiseSynth",
+    "GaussianHead",
     "HarmonicSynth",
     "InstanceNorm",
     "MinGRU",
@@ -24,5 +26,7 @@ __all__ = [
     "Sampling",
     "SeedResnet1DBlock",
     "Synth",
+    "TimePool",
+    "TimeSpread",
     "Upsample1D",
 ]

@@ -15,12 +15,14 @@ class Resnet1DBlock(layers.Layer):
     """``x + gain * branch(x)``, with a branch that looks at its neighbours in time.
 
     The branch: leaky ReLU, convolution, instance normalisation, leaky ReLU, dropout, 1x1 convolution. The
-    normalisation stands in the branch only, so that loudness passes by on the skip.
+    normalisation stands in the branch only, so that loudness passes by on the skip. Its statistics are those
+    of all of the input, so with it every step of the output depends on every step of the input.
 
     Args:
         filters: channels, of input and output.
         kernel_size: steps that the convolution sees.
         dilation: steps between them.
+        normalize: whether to normalise.
         dropout: share of the branch's values that are dropped in training.
 
     Input:
@@ -33,14 +35,15 @@ class Resnet1DBlock(layers.Layer):
         He et al. (2016), Identity Mappings in Deep Residual Networks, arXiv:1603.05027 (activation first).
     """
 
-    def __init__(self, filters, kernel_size=3, *, dilation=1, dropout=0.0, **kwargs):
+    def __init__(self, filters, kernel_size=3, *, dilation=1, normalize=True, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.dilation, self.dropout = filters, kernel_size, dilation, dropout
-        # No bias: the normalisation would take it away again.
+        self.normalize = normalize
+        # No bias before a normalisation, which would take it away again.
         self.conv = layers.Conv1D(
-            filters, kernel_size, dilation_rate=dilation, padding="same", use_bias=False
+            filters, kernel_size, dilation_rate=dilation, padding="same", use_bias=not normalize
         )
-        self.norm = InstanceNorm()
+        self.norm = InstanceNorm() if normalize else layers.Identity()
         self.drop = layers.Dropout(dropout)
         self.mix = layers.Conv1D(filters, 1)
 
@@ -69,6 +72,7 @@ class Resnet1DBlock(layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "dilation": self.dilation,
+            "normalize": self.normalize,
             "dropout": self.dropout,
         }
 

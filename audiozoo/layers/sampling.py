@@ -1,7 +1,50 @@
-"""Random draws inside a network."""
+"""From features to a Gaussian, and from a Gaussian to a draw."""
 
 import keras
 from keras import layers, ops
+
+# Of the posterior at the start. From a variance of 1 noise would drown the code, nothing would come through,
+# and the KL divergence would switch the code off before the decoder has learned to listen.
+INITIAL_LOG_VARIANCE = -4.0
+
+
+@keras.saving.register_keras_serializable("audiozoo")
+class GaussianHead(layers.Layer):
+    """Features to mean and log-variance of a diagonal Gaussian, in single precision.
+
+    Args:
+        latent_dim: dimensions of the Gaussian.
+
+    Input:
+        ``(..., channels)``.
+
+    Output:
+        ``mean`` and ``log_variance``, each ``(..., latent_dim)``.
+
+    Reference:
+        Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114, appendix C.2.
+    """
+
+    def __init__(self, latent_dim, **kwargs):
+        super().__init__(**(kwargs | {"dtype": "float32"}))
+        self.latent_dim = latent_dim
+        self.mean = layers.Dense(latent_dim, dtype="float32")
+        self.log_variance = layers.Dense(
+            latent_dim,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            bias_initializer=keras.initializers.Constant(INITIAL_LOG_VARIANCE),
+            dtype="float32",
+        )
+
+    def build(self, input_shape):
+        self.mean.build(input_shape)
+        self.log_variance.build(input_shape)
+
+    def call(self, inputs):
+        return self.mean(inputs), self.log_variance(inputs)
+
+    def get_config(self):
+        return super().get_config() | {"latent_dim": self.latent_dim}
 
 
 @keras.saving.register_keras_serializable("audiozoo")

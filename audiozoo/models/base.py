@@ -61,6 +61,13 @@ class AudioModel(keras.Model):
     def training_loss(self):
         """The loss to compile with, or None where ``compute_loss`` is the model's own."""
 
+    def adapt(self, batches):
+        """Measure what the model must know of its training set beforehand; most models nothing.
+
+        Args:
+            batches: iterable of training batches, dicts of arrays. It may be left unread.
+        """
+
     def render(self, inputs):
         """Audio ``(batch, samples)`` of a batch of training inputs, to be heard beside its target."""
         raise NotImplementedError

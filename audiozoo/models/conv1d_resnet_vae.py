@@ -8,24 +8,17 @@ Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.61
 
 import math
 
-import keras
-import numpy as np
 from keras import layers, ops
 
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.errors import AudioError
-from audiozoo.layers import Downsample1D, Resnet1DBlock, Upsample1D
+from audiozoo.layers import Downsample1D, GaussianHead, Resnet1DBlock, TimePool, TimeSpread, Upsample1D
 from audiozoo.losses import reconstruction_error
 from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.audio_vae import AudioVAE
 
 LATENT_MODES = ("frames", "global")
 DILATIONS = (1, 3)  # one residual block each, at every stage
-# Of the posterior at the start. From a variance of 1 noise would drown the code, nothing would come through,
-# and the KL divergence would switch the code off before the decoder has learned to listen.
-INITIAL_LOG_VARIANCE = -4.0
-WAVELENGTHS_FRAMES = tuple(2.0**k for k in range(2, 13))  # of the clocks of a global code
-NUM_CLOCKS = 1 + 2 * len(WAVELENGTHS_FRAMES)
 
 
 class Stage(layers.Layer):
@@ -55,13 +48,7 @@ class Encoder(layers.Layer):
         self.down = [Downsample1D(f, s) for f, s in zip(filters, strides, strict=True)]
         self.stages = [Stage(f, dropout=dropout) for f in filters]
         self.pool = TimePool() if latent_mode == "global" else None
-        self.mean = layers.Dense(latent_dim, dtype="float32")
-        self.log_variance = layers.Dense(
-            latent_dim,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            bias_initializer=keras.initializers.Constant(INITIAL_LOG_VARIANCE),
-            dtype="float32",
-        )
+        self.head = GaussianHead(latent_dim)
 
     def build(self, input_shape=None):
         channels = self.filters[-1]
@@ -73,8 +60,7 @@ class Encoder(layers.Layer):
             stage.build((None, None, f))
         if self.pool is not None:
             self.pool.build((None, None, channels))
-        self.mean.build((None, channels))
-        self.log_variance.build((None, channels))
+        self.head.build((None, channels))
 
     def call(self, audio, training=False):
         hidden = self.stem(audio)
@@ -83,7 +69,7 @@ class Encoder(layers.Layer):
         hidden = ops.leaky_relu(hidden, negative_slope=0.2)
         if self.pool is not None:
             hidden = self.pool(hidden)
-        return self.mean(hidden), self.log_variance(hidden)
+        return self.head(hidden)
 
 
 class Decoder(layers.Layer):
@@ -120,43 +106,6 @@ class Decoder(layers.Layer):
         for stage, up in zip(self.stages, self.up, strict=True):
             hidden = up(stage(hidden, training=training))
         return ops.tanh(self.wave(ops.leaky_relu(hidden, negative_slope=0.2)))[:, :samples, 0]
-
-
-class TimePool(layers.Layer):
-    """Frames ``(batch, frames, channels)`` to ``(batch, channels)``: mean over time, weighted by clocks.
-
-    Each channel has its own weighting of the clocks, so that the mean keeps when something happened.
-    """
-
-    def build(self, input_shape):
-        self.weighting = layers.Dense(input_shape[-1])
-        self.weighting.build((1, None, NUM_CLOCKS))
-
-    def call(self, hidden):
-        return ops.mean(hidden * self.weighting(clocks(hidden.shape[1])), axis=1)
-
-
-class TimeSpread(layers.Layer):
-    """A code ``(batch, dims)`` to ``(batch, frames, channels)``: the transpose of ``TimePool``."""
-
-    def __init__(self, channels, **kwargs):
-        super().__init__(**kwargs)
-        self.project = layers.Dense(channels)
-        self.weighting = layers.Dense(channels)
-
-    def build(self, latent_shape):
-        self.project.build(latent_shape)
-        self.weighting.build((1, None, NUM_CLOCKS))
-
-    def call(self, latent, frames):
-        return self.project(latent)[:, None] * self.weighting(clocks(frames))
-
-
-def clocks(frames):
-    """Cosines and sines of the frame's number, and a constant, ``(1, frames, 1 + 2 * wavelengths)``."""
-    turns = 2.0 * np.pi * np.arange(frames)[:, None] / np.array(WAVELENGTHS_FRAMES)
-    features = np.concatenate([np.ones((frames, 1)), np.cos(turns), np.sin(turns)], axis=1)
-    return ops.convert_to_tensor(features[None].astype("float32"))
 
 
 class Conv1DResnetVAE(AudioVAE):

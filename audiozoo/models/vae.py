@@ -249,10 +249,12 @@ class VAE(AudioModel, abstract=True):
         return self._decoded(latent, item_shape)
 
     def _decoded(self, latent, item_shape):
+        return self.item_of(self._decoder_outputs(latent, item_shape), item_shape)
+
+    def _decoder_outputs(self, latent, item_shape):
         # The grid carries no numbers: compiled functions know lengths by the shapes of their inputs.
         grid = np.zeros((len(latent), *item_shape), "float32")
-        output = self._in_batches(self._output, {"latent": latent.astype("float32"), "grid": grid})
-        return self.item_of(output, item_shape)
+        return self._in_batches(self._output, {"latent": latent.astype("float32"), "grid": grid})
 
     def _output(self, inputs):
         return self.decoder_output(inputs["latent"], inputs["grid"].shape[1:])

@@ -22,6 +22,8 @@ from audiozoo.training.material import MATERIALS
 from audiozoo.training.schedule import WarmupThenDecay
 from audiozoo.zoo import load
 
+ADAPT_BATCHES = 64  # whose statistics a model that standardises its input takes
+
 
 def train(
     preset,
@@ -91,6 +93,7 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     model = architecture(**(preset.config | material.config))
     model.preset = preset
+    model.adapt(crops.batch(step) for step in range(ADAPT_BATCHES))
     if initial is not None:
         begin_with(model, initial, given=material.config)
     claim_folder(out, preset, settings, material.files, initial, validation_files)

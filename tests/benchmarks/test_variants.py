@@ -1,11 +1,13 @@
 """The comparison of recipes: equal budgets, fitted schedules, nothing trained twice."""
 
+import dataclasses
 import json
 
 import pytest
 
 import audiozoo
-from benchmarks import results, variants
+from audiozoo.errors import TrainingError
+from benchmarks import results, variants, workloads
 
 TABLE = """
 common: {train: {batch_size: 2, clip_seconds: 1.0}}
@@ -22,20 +24,22 @@ def trained(tmp_path, monkeypatch):
 
     def train(preset, data, *, out, progress, initial):
         seen.append((out.name, preset))
+        (out / "preset").mkdir(parents=True, exist_ok=True)
         return {"loss": 1.0, "val_loss": 3.0}
 
     monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
     monkeypatch.setattr(results, "one_core", lambda: None)
     monkeypatch.setattr(variants, "seconds_per_step", lambda preset, data: 0.1 * preset.train.batch_size)
     monkeypatch.setattr(variants, "last_weights", lambda out: out.name)
-    monkeypatch.setattr(variants, "held_out_losses", lambda model, data, chords: {"held_out": 2.0})
+    judge = dataclasses.replace(workloads.DDSP, judge=lambda model, data, seconds, apart: {"held_out": 2.0})
+    monkeypatch.setitem(workloads.WORKLOADS, "DDSPDecoder", judge)
     monkeypatch.setattr("audiozoo.training.train", train)
-    (tmp_path / "table.yaml").write_text(TABLE)
+    (tmp_path / "ddsp_violin.yaml").write_text(TABLE)
 
     def run(**options):
         options = {"minutes": 4.0, "steps": 0} | options
         variants.main(
-            "ddsp_violin", tmp_path, tmp_path / "table.yaml", tmp_path / "runs", chords="", **options
+            "ddsp_violin", tmp_path, tmp_path / "ddsp_violin.yaml", tmp_path / "runs", apart="", **options
         )
         return seen
 
@@ -59,7 +63,7 @@ def test_a_variant_is_the_preset_with_what_is_common_and_what_is_its_own(trained
 
 def test_a_table_with_another_basis_begins_anew(trained, tmp_path):
     trained()
-    (tmp_path / "table.yaml").write_text(TABLE.replace("clip_seconds: 1.0", "clip_seconds: 2.0"))
+    (tmp_path / "ddsp_violin.yaml").write_text(TABLE.replace("clip_seconds: 1.0", "clip_seconds: 2.0"))
     assert [name for name, _ in trained()] == ["plain", "small", "plain", "small"]
 
 
@@ -69,10 +73,27 @@ def test_equal_steps_may_be_asked_for(trained):
 
 def test_what_is_done_is_kept_and_what_is_new_is_trained(trained, tmp_path):
     trained()
-    (tmp_path / "table.yaml").write_text(TABLE + "  large: {config: {num_units: 64}}\n")
+    (tmp_path / "ddsp_violin.yaml").write_text(TABLE + "  large: {config: {num_units: 64}}\n")
     seen = trained()
     assert [name for name, _ in seen] == ["plain", "small", "large"]
     record = json.loads((tmp_path / "results" / "variants_ddsp_violin.json").read_text())
     assert {name: values["delta"] for name, values in record["values"]["variants"].items()}["large"] == {
         "config": {"num_units": 64}
     }
+
+
+def test_a_variant_of_another_preset_and_one_whose_loss_is_no_number(trained, tmp_path, monkeypatch):
+    other = "\n  other: {preset: ddsp_violin_small, train: {clip_seconds: 2.0}}\n"
+    (tmp_path / "ddsp_violin.yaml").write_text(TABLE.rstrip() + other)
+    other = dict(trained())["other"]
+    assert other.config == audiozoo.info("ddsp_violin_small").config
+    assert (other.train.batch_size, other.train.clip_seconds) == (2, 2.0)
+
+    def diverge(*args, **kwargs):
+        raise TrainingError("loss became nan in epoch 3.")
+
+    monkeypatch.setattr("audiozoo.training.train", diverge)
+    (tmp_path / "ddsp_violin.yaml").write_text(TABLE + "  diverging: {train: {learning_rate: 1.0}}\n")
+    trained()
+    record = json.loads((tmp_path / "results" / "variants_ddsp_violin.json").read_text())
+    assert record["values"]["variants"]["diverging"]["stopped"] == "loss became nan in epoch 3."

@@ -1,0 +1,263 @@
+"""A VAE of log-mel spectrograms, made for loops: a code for every frame, and phase found afterwards.
+
+Origin: a student project, a temporal spectral VAE of the Freesound Loop Dataset with one vector for a whole
+clip, a normalisation at its output, and statistics that were never undone before the inversion. Here the
+code goes along with the sound, the output is linear, and ``AudioTransform`` undoes what it did.
+Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114.
+"""
+
+from keras import layers, ops
+
+from audiozoo.data.audio_io import check_sample_rate
+from audiozoo.errors import AudioError
+from audiozoo.layers import AudioTransform, GaussianHead, Resnet1DBlock, TimePool, TimeSpread
+from audiozoo.layers.frontends import METHODS
+from audiozoo.models.arguments import check_range, check_whole
+from audiozoo.models.audio_vae import AudioVAE
+
+LATENT_MODES = ("frames", "global")
+
+
+class SpectralEncoder(layers.Layer):
+    """Spectrogram ``(batch, frames, mels)`` to mean and log-variance ``(batch, [frames,] dims)``."""
+
+    def __init__(self, *, num_mels, filters, dilations, latent_dim, latent_mode, block, **kwargs):
+        super().__init__(**({"autocast": False} | kwargs))
+        self.num_mels, self.filters = num_mels, filters
+        self.stem = layers.Conv1D(filters, 3, padding="same")
+        self.blocks = [Resnet1DBlock(filters, dilation=dilation, **block) for dilation in dilations]
+        self.pool = TimePool() if latent_mode == "global" else None
+        self.head = GaussianHead(latent_dim)
+
+    def build(self, input_shape=None):
+        self.stem.build((None, None, self.num_mels))
+        hidden_shape = (None, None, self.filters)
+        for block in self.blocks:
+            block.build(hidden_shape)
+        if self.pool is not None:
+            self.pool.build(hidden_shape)
+        self.head.build((None, self.filters))
+
+    def call(self, spectrogram, training=False):
+        hidden = self.stem(spectrogram)
+        for block in self.blocks:
+            hidden = block(hidden, training=training)
+        hidden = ops.leaky_relu(hidden, negative_slope=0.2)
+        return self.head(hidden if self.pool is None else self.pool(hidden))
+
+
+class SpectralDecoder(layers.Layer):
+    """Code and number of frames to spectrogram ``(batch, frames, mels)``."""
+
+    def __init__(self, *, num_mels, filters, dilations, latent_dim, latent_mode, block, **kwargs):
+        super().__init__(**({"autocast": False} | kwargs))
+        self.filters, self.latent_dim = filters, latent_dim
+        self.spread = TimeSpread(filters) if latent_mode == "global" else None
+        self.expand = layers.Conv1D(filters, 3, padding="same")
+        self.blocks = [Resnet1DBlock(filters, dilation=dilation, **block) for dilation in reversed(dilations)]
+        self.bands = layers.Conv1D(num_mels, 1, dtype="float32")
+
+    def build(self, latent_shape=None):
+        hidden_shape, channels = (None, None, self.filters), self.latent_dim
+        if self.spread is not None:
+            self.spread.build((None, channels))
+            channels = self.filters
+        self.expand.build((None, None, channels))
+        for block in self.blocks:
+            block.build(hidden_shape)
+        self.bands.build(hidden_shape)
+
+    def call(self, latent, frames, training=False):
+        hidden = self.expand(latent if self.spread is None else self.spread(latent, frames=frames))
+        for block in self.blocks:
+            hidden = block(hidden, training=training)
+        return self.bands(ops.leaky_relu(hidden, negative_slope=0.2))
+
+
+class SpectralVAE(AudioVAE):
+    """VAE of log-mel spectrograms with one code per frame, or one per clip.
+
+    Mel bands are channels and all convolutions run over time. What the decoder says is a spectrogram, and
+    ``transform`` finds audio that has it; ``spectrogram`` and ``decode_spectrogram`` stop before that, and
+    ``transform.invert`` takes other methods than ``inversion``.
+
+    Statistics of the training set are weights of ``transform``: ``adapt`` measures them, training does so
+    by itself, and a model without them refuses to encode.
+
+    Args:
+        sample_rate: Hz.
+        num_mels: bands.
+        window_length: samples of the analysis.
+        hop: samples per frame.
+        filters: channels.
+        dilations: of the residual blocks, in frames; the decoder has the same blocks in reverse.
+        normalize: whether the blocks have instance normalisation. Without it a code depends on its frame's
+            neighbourhood only.
+        latent_dim: numbers per frame, or per clip.
+        latent_mode: ``"frames"``, a code that goes along with the sound, or ``"global"``, one for a clip.
+        dropout: share of values dropped in the residual branches in training, 0..0.95.
+        beta: weight of the KL divergence in nats (per frame), against a reconstruction error of about 1.8
+            for a model that knows the mean spectrum alone.
+        free_bits: nats per dimension (and frame) that cost nothing.
+        clip_seconds: length of what ``sample`` makes, and of what ``decode`` makes of a global code, unless
+            told.
+        inversion: how audio is found, ``"griffin_lim"`` or ``"pghi"``.
+
+    Input:
+        Dict with ``audio (batch, samples)``, float in -1..1, at least one frame.
+
+    Output:
+        Dict: ``output``, spectrogram ``(batch, 1 + samples // hop, num_mels)``, standardised;
+        ``spectrogram``, that of the input; ``mean`` and ``log_variance`` of the code,
+        ``(batch, 1 + samples // hop, latent_dim)`` or ``(batch, latent_dim)``.
+
+    Reference:
+        Kingma and Welling (2013), arXiv:1312.6114; per-frame codes as in Caillon and Esling (2021), RAVE,
+        arXiv:2111.05011.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate=44100,
+        num_mels=128,
+        window_length=2048,
+        hop=512,
+        filters=192,
+        dilations=(1, 3, 9),
+        normalize=False,
+        latent_dim=64,
+        latent_mode="frames",
+        dropout=0.0,
+        beta=1e-3,
+        free_bits=0.0,
+        clip_seconds=1.486,
+        inversion="griffin_lim",
+        **kwargs,
+    ):
+        check_sample_rate(sample_rate)
+        check_range("clip_seconds", clip_seconds, 0.001, 3600.0)
+        super().__init__(
+            beta=beta,
+            free_bits=free_bits,
+            dropout=dropout,
+            clip_samples=max(1, round(clip_seconds * sample_rate)),
+            **kwargs,
+        )
+        for name, value in (("filters", filters), ("latent_dim", latent_dim)):
+            check_whole(name, value, 1)
+        dilations = tuple(dilations)
+        for dilation in dilations:
+            check_whole("dilations", dilation, 1)
+        for name, value, allowed in (
+            ("latent_mode", latent_mode, LATENT_MODES),
+            ("inversion", inversion, tuple(METHODS)),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+        self.sample_rate, self.num_mels = sample_rate, num_mels
+        self.window_length, self.hop = window_length, hop
+        self.filters, self.dilations, self.normalize = filters, dilations, normalize
+        self.latent_dim, self.latent_mode = latent_dim, latent_mode
+        self.clip_seconds, self.inversion = clip_seconds, inversion
+        self.transform = AudioTransform(
+            sample_rate=sample_rate, num_mels=num_mels, window_length=window_length, hop=hop
+        )
+        shape = {"num_mels": num_mels, "filters": filters, "dilations": dilations}
+        shape |= {"latent_dim": latent_dim, "latent_mode": latent_mode}
+        shape |= {"block": {"normalize": normalize, "dropout": dropout}}
+        self.encoder, self.decoder = SpectralEncoder(**shape), SpectralDecoder(**shape)
+        self.build()
+
+    def build(self, input_shape=None):
+        # By shape and not by a call on zeros, which takes JAX 20 seconds, operation by operation.
+        self.encoder.build()
+        self.decoder.build()
+
+    # --- Of an AudioVAE ---
+
+    def frames_of(self, samples):
+        """Frames of a clip of that many samples."""
+        return 1 + samples // self.hop
+
+    def latent_shape(self, samples):
+        one = (self.latent_dim,)
+        return (self.frames_of(samples), *one) if self.latent_mode == "frames" else one
+
+    def check_samples(self, samples):
+        if samples < self.hop:
+            raise AudioError(
+                f"audio must be at least one frame long, hop={self.hop} samples; got {samples}. "
+                "Pass more of it, or pad it with silence."
+            )
+
+    def as_items(self, audio, *, name):
+        self.transform.check_adapted()
+        return super().as_items(audio, name=name)
+
+    def posterior(self, audio, training=False):
+        return self.encoder(self.transform(audio), training=training)
+
+    def decoder_output(self, latent, item_shape, training=False):
+        return self.decoder(latent, frames=self.frames_of(item_shape[0]), training=training)
+
+    def item_of(self, output, item_shape):
+        return self.transform.invert(output, method=self.inversion, samples=item_shape[0])
+
+    def _checked_length(self, latent, samples):
+        if self.latent_mode == "global":
+            return super()._checked_length(latent, samples)
+        shortest = (latent.shape[1] - 1) * self.hop
+        samples = max(1, shortest) if samples is None else samples
+        check_whole("samples", samples, 1)
+        if not shortest <= samples < shortest + self.hop:
+            raise ValueError(
+                f"samples must be {max(1, shortest)} to {shortest + self.hop - 1}, what {latent.shape[1]} "
+                f"frames, {self.hop} samples apart, describe; got {samples}. Leave it out for the first."
+            )
+        return samples
+
+    # --- Training ---
+
+    def adapt(self, batches):
+        self.transform.adapt(batch["audio"] for batch in batches)
+
+    def call(self, inputs, training=False):
+        audio = ops.cast(inputs["audio"], "float32")
+        self.check_samples(audio.shape[1])
+        spectrogram = self.transform(audio)
+        mean, log_variance = self.encoder(spectrogram, training=training)
+        latent = self.sampling(mean, log_variance, training=training)
+        output = self.decoder_output(latent, audio.shape[1:], training=training)
+        return {"output": output, "spectrogram": spectrogram, "mean": mean, "log_variance": log_variance}
+
+    def reconstruction_error(self, target, outputs):
+        """Mean absolute plus mean squared difference of standardised spectrograms; the target is not used."""
+        difference = outputs["output"] - outputs["spectrogram"]
+        return ops.mean(ops.abs(difference) + ops.square(difference), axis=(1, 2))
+
+    # --- Spectrograms ---
+
+    def spectrogram(self, audio):
+        """Standardised log-mel spectrogram of audio, ``(batch, frames, num_mels)`` or without ``batch``.
+
+        Raises: as ``encode``.
+        """
+        audio, single = self.as_items(audio, name="audio")
+        spectrogram = self._in_batches(self._transformed, {"audio": audio})
+        return spectrogram[0] if single else spectrogram
+
+    def _transformed(self, inputs):
+        return self.transform(inputs["audio"])
+
+    def decode_spectrogram(self, latent, *, samples=None):
+        """What the decoder says, before audio is found that fits it.
+
+        Args, Raises: as ``decode``.
+
+        Returns:
+            float32 ``(batch, frames, num_mels)``, standardised, or without ``batch``.
+        """
+        latent, single = self._checked_latent(latent)
+        spectrogram = self._decoder_outputs(latent, (self._checked_length(latent, samples),))
+        return spectrogram[0] if single else spectrogram
