@@ -37,11 +37,12 @@ def reconstructions(model, folder, *, only, whole):
 
 def crops_of(model, folder, *, seconds, whole=False):
     """Clips of the length given, or of the training's, from files that are held out, or from all."""
-    from audiozoo.data.clips import ClipCrops, audio_folder
+    from audiozoo.data.clips import ClipCrops
     from audiozoo.registry import Train
+    from audiozoo.training.material import read_folder
 
     train = model.preset.train or Train()
-    clips = audio_folder(
+    clips = read_folder(
         folder, sample_rate=model.sample_rate, recording_pattern=train.recording_pattern, progress=False
     )
     crops = ClipCrops(

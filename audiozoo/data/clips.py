@@ -1,8 +1,8 @@
 """Whole files as training data: folders of folders of clips, decoded once, cropped at random.
 
 The folder a file lies in is its label, as in GTZAN (a folder per genre). Training and test files are
-different files, never parts of one; and where file names tell which recording a file was cut from, they are of
-different recordings.
+different files, never parts of one; and of different recordings, where file names tell which recording a file
+was cut from.
 """
 
 import dataclasses
@@ -28,6 +28,8 @@ class Clip:
         recording: what it was cut from; clips of one recording are trained on or held out together.
         audio: int16 ``(samples,)``, memory-mapped.
         gain: what an int16 sample is multiplied by to give the original audio.
+        license: where the data say so, else "".
+        metadata: whatever else the data say.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Clip:
     recording: str
     audio: np.ndarray
     gain: float
+    license: str = ""
+    metadata: dict = dataclasses.field(default_factory=dict)
 
 
 def audio_folder(folder, *, sample_rate, recording_pattern=None, cache=None, progress=False):
@@ -57,6 +61,22 @@ def audio_folder(folder, *, sample_rate, recording_pattern=None, cache=None, pro
         DataError: no such folder, or not one readable file in it.
     """
     root, paths = audio_paths(folder)
+
+    def about(path):
+        return {"recording": recording_of(str(path.relative_to(root)), recording_pattern)}
+
+    return read_clips(root, paths, about, sample_rate=sample_rate, cache=cache, progress=progress)
+
+
+def read_clips(root, paths, about, *, sample_rate, cache, progress):
+    """Clips of files, decoded and cached; see ``audio_folder``.
+
+    Args:
+        root: folder that names begin below.
+        paths: of the files.
+        about: function of a path, to the further fields of its ``Clip``.
+        sample_rate, cache, progress: see ``audio_folder``.
+    """
     cache = cache_folder() / "clips" if cache is None else cache
     clips, refused = [], []
     for path in track(paths, "clips", shown=progress):
@@ -66,12 +86,11 @@ def audio_folder(folder, *, sample_rate, recording_pattern=None, cache=None, pro
             refused.append(str(error))
             continue
         below = path.relative_to(root)
-        recording = recording_of(str(below), recording_pattern)
-        clips.append(Clip(str(below), below.parent.name, recording, audio, gain))
+        clips.append(Clip(name=str(below), label=below.parent.name, audio=audio, gain=gain, **about(path)))
     if not clips:
-        raise DataError(f"data {str(folder)!r} holds no readable audio: " + "; ".join(refused))
+        raise DataError(f"data {str(root)!r} holds no readable audio: " + "; ".join(refused))
     if refused:
-        warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=2)
+        warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=3)
     return clips
 
 

@@ -144,7 +144,7 @@ class SpectralVAE(AudioVAE):
             clip_samples=max(1, round(clip_seconds * sample_rate)),
             **kwargs,
         )
-        for name, value in (("filters", filters), ("latent_dim", latent_dim)):
+        for name, value in (("num_mels", num_mels), ("filters", filters), ("latent_dim", latent_dim)):
             check_whole(name, value, 1)
         dilations = tuple(dilations)
         for dilation in dilations:

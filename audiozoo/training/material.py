@@ -5,6 +5,7 @@ import dataclasses
 from audiozoo.data.clips import ClipCrops, audio_folder
 from audiozoo.data.datasets import instrument_folder
 from audiozoo.data.features import loudness_statistics
+from audiozoo.data.freesound import freesound_loops, is_freesound
 from audiozoo.data.pipelines import FeatureCrops
 
 
@@ -16,11 +17,13 @@ class Material:
         crops: batches by number, and held-out crops: ``FeatureCrops`` or ``ClipCrops``.
         files: name and length in samples of each file.
         config: arguments of the model that the data give.
+        licenses: of the files, where the data say so.
     """
 
     crops: FeatureCrops | ClipCrops
     files: list[tuple[str, int]]
     config: dict[str, float]
+    licenses: tuple[str, ...] = ()
 
 
 def instrument(data, config, settings, *, validation_files, progress):
@@ -43,7 +46,7 @@ def instrument(data, config, settings, *, validation_files, progress):
 
 def clips(data, config, settings, *, validation_files, progress):
     """Whole files of any sound; a share of them is held out."""
-    found = audio_folder(
+    found = read_folder(
         data,
         sample_rate=config["sample_rate"],
         recording_pattern=settings.recording_pattern,
@@ -57,7 +60,15 @@ def clips(data, config, settings, *, validation_files, progress):
         test_share=settings.test_share,
         seed=settings.seed,
     )
-    return Material(crops, files_of(found), {})
+    return Material(crops, files_of(found), {}, tuple(sorted({clip.license for clip in found} - {""})))
+
+
+def read_folder(data, *, sample_rate, recording_pattern, progress):
+    """Clips of any folder of sound; of the Freesound Loop Dataset, those whose licence allows any use."""
+    reading = {"sample_rate": sample_rate, "progress": progress}
+    if is_freesound(data):
+        return freesound_loops(data, **reading)
+    return audio_folder(data, recording_pattern=recording_pattern, **reading)
 
 
 def files_of(recordings):

@@ -112,7 +112,7 @@ def train(
     done = restored.get("epoch", 0)
 
     def save_best(logs):
-        card = trained_card(preset, material.files, logs, initial)
+        card = trained_card(preset, material, logs, initial)
         with averaged_weights(model):
             model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
@@ -167,16 +167,17 @@ def description(model, given):
     return {"architecture": type(model).__name__, "config": config}
 
 
-def trained_card(preset, files, logs, initial):
+def trained_card(preset, material, logs, initial):
     """The card of what was trained here: its own data and results, not those of the preset's weights."""
-    count = len(files)
-    names = ", ".join(name for name, _ in files[:8])
+    count = len(material.files)
+    names = ", ".join(name for name, _ in material.files[:8])
     more = f" and {count - 8} more" if count > 8 else ""
     before = "" if initial is None else f", beginning with the weights of {registry.info(initial).name}"
     return registry.Card(
         summary=f"{preset.architecture} trained as {preset.name} says, on {count} recordings{before}.",
         weights_license="not stated; see the licences of the recordings",
         training_data=names + more,
+        training_data_license=", ".join(material.licenses) or None,
         paper=preset.card.paper,
         results={name: float(logs[name]) for name in ("loss", "val_loss") if name in logs},
     )

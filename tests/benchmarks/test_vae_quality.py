@@ -1,4 +1,4 @@
-"""Reconstructions of clips: what is held out is judged, silence is not, and each number means what it says."""
+"""Reconstructions of clips: what is held out is judged, silence is not, and numbers mean what they say."""
 
 import keras
 import numpy as np

@@ -7,9 +7,9 @@ from cases import ModelCase, assert_close, numpy_of
 from keras import ops
 
 from audiozoo.errors import AudioError
+from audiozoo.layers.sampling import INITIAL_LOG_VARIANCE
 from audiozoo.metrics import EncoderEmbedding, active_units, snr_db
 from audiozoo.models import Conv1DResnetVAE
-from audiozoo.layers.sampling import INITIAL_LOG_VARIANCE
 
 RATE = 4000
 SMALL = {"sample_rate": RATE, "strides": (4, 4), "filters": (8, 12), "latent_dim": 6, "clip_seconds": 0.1}

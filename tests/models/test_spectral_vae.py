@@ -1,0 +1,196 @@
+"""The VAE of loops: it learns spectrograms, its code stays beside the sound, any length comes back."""
+
+import keras
+import numpy as np
+import pytest
+from cases import ModelCase, numpy_of
+
+from audiozoo.errors import AudioError, StatisticsMissing
+from audiozoo.metrics import EncoderEmbedding, spectral_convergence
+from audiozoo.models import SpectralVAE
+
+RATE, HOP = 4000, 64
+SMALL = {"sample_rate": RATE, "num_mels": 20, "window_length": 256, "hop": HOP}
+SMALL |= {"filters": 16, "dilations": (1, 2), "latent_dim": 8, "clip_seconds": 0.256}
+
+
+def plucks(samples=1024):
+    """Four decaying tones of three harmonics, ``(4, samples)``."""
+    rng, t = np.random.default_rng(0), np.arange(samples) / RATE
+    return np.stack(
+        [
+            sum(
+                0.25 / k * np.sin(2 * np.pi * k * hz * t + rng.uniform(0, 6)) * np.exp(-3 * t)
+                for k in (1, 2, 3)
+            )
+            for hz in (220.0, 330.0, 147.0, 262.0)
+        ]
+    ).astype("float32")
+
+
+def adapted(model):
+    model.adapt([{"audio": plucks()}])
+    return model
+
+
+class TestSpectralVAE(ModelCase):
+    model_class = SpectralVAE
+    config = {
+        "sample_rate": RATE,
+        "num_mels": 12,
+        "window_length": 128,
+        "hop": 32,
+        "filters": 8,
+        "dilations": (2,),
+        "normalize": True,
+        "latent_dim": 3,
+        "latent_mode": "global",
+        "dropout": 0.3,
+        "beta": 0.01,
+        "free_bits": 0.02,
+        "clip_seconds": 0.05,
+        "inversion": "pghi",
+    }
+
+    def make(self):
+        return adapted(super().make())
+
+    def batch(self):
+        return {"audio": plucks(200)[:2]}
+
+    def target(self):
+        return self.batch()["audio"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return adapted(SpectralVAE(**SMALL))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model that has seen one batch for long."""
+    keras.utils.set_random_seed(0)
+    model, audio = adapted(SpectralVAE(**SMALL, beta=1e-4)), plucks()
+    model.compile(keras.optimizers.Adam(1e-2))
+    for _ in range(150):
+        model.train_on_batch({"audio": audio}, audio)
+    return model
+
+
+def test_it_learns_spectrograms_and_sound_comes_out(trained):
+    audio = plucks()
+    spectrogram = trained.spectrogram(audio)
+    said = trained.decode_spectrogram(trained.encode(audio), samples=1024)
+    assert np.mean((said - spectrogram) ** 2) < 0.05 * np.mean(spectrogram**2)
+    heard = trained.reconstruct(audio)
+    assert heard.shape == audio.shape
+    # 20 bands and lost phase cost much in themselves; the model adds little to that.
+    without_model = trained.item_of(spectrogram, (1024,))
+    errors = [np.mean(spectral_convergence(audio, y, window_length=256)) for y in (heard, without_model)]
+    assert errors[0] < 1.1 * errors[1]
+
+
+def test_the_error_of_the_mean_spectrum_alone_is_as_documented(model):
+    outputs = numpy_of(model({"audio": plucks()}))
+    silent = outputs | {"output": np.zeros_like(outputs["output"])}
+    error = numpy_of(model.reconstruction_error(None, silent))
+    spectrogram = outputs["spectrogram"]
+    np.testing.assert_allclose(error, np.mean(np.abs(spectrogram) + spectrogram**2, axis=(1, 2)), rtol=1e-5)
+    assert 1.3 < error.mean() < 2.1
+
+
+@pytest.mark.parametrize("samples", [64, 65, 127, 128, 1000])
+def test_any_length_comes_back(model, samples):
+    audio = plucks(samples)
+    code = model.encode(audio)
+    assert code.shape == (4, 1 + samples // HOP, 8)
+    assert model.decode(code, samples=samples).shape == audio.shape
+    assert model.reconstruct(audio[0]).shape == (samples,)
+
+
+def test_a_code_knows_its_neighbourhood_only(model):
+    # Two blocks of 3 taps, 1 and 2 frames apart, a stem of 3, and windows of 4 frames: 6 frames either side.
+    audio = plucks(64 * 64)
+    changed = audio.copy()
+    changed[:, 32 * HOP : 33 * HOP] += 0.1
+    difference = np.abs(model.encode(audio) - model.encode(changed)).max(axis=(0, 2))
+    assert difference[26:40].max() > 1e-3
+    np.testing.assert_allclose(np.delete(difference, np.s_[24:42]), 0.0, atol=1e-5)
+
+
+def test_a_clip_without_frames_of_its_own_is_one_vector():
+    keras.utils.set_random_seed(0)
+    model = adapted(SpectralVAE(**SMALL | {"latent_mode": "global"}))
+    assert model.encode(plucks(700)).shape == (4, 8)
+    assert model.decode(np.zeros(8)).shape == (1024,)
+    assert model.decode(np.zeros((2, 8)), samples=333).shape == (2, 333)
+
+
+def test_sounds_from_nothing_and_between_sounds(model):
+    drawn = model.sample(3, seed=1)
+    assert drawn.shape == (3, 1024)
+    np.testing.assert_array_equal(drawn, model.sample(3, seed=1))
+    a, b = plucks()[:2]
+    between = model.interpolate(a, b, 4)
+    np.testing.assert_allclose(between[[0, -1]], [model.reconstruct(a), model.reconstruct(b)], atol=1e-4)
+
+
+def test_silence_is_reconstructed_without_numbers_that_are_none(model):
+    assert np.isfinite(model.reconstruct(np.zeros((1, 640), "float32"))).all()
+
+
+def test_the_other_way_back_from_spectrograms(model):
+    audio = plucks()
+    found = [
+        model.transform.invert(model.spectrogram(audio), method=method, samples=1024)
+        for method in ("griffin_lim", "pghi")
+    ]
+    errors = [np.mean(spectral_convergence(audio, y, window_length=256)) for y in found]
+    assert np.abs(found[0] - found[1]).max() > 0.01
+    assert errors[1] < 1.2 * errors[0]
+
+
+def test_its_codes_embed_sound(model):
+    rows = EncoderEmbedding(model, window_seconds=0.256).embed(plucks(2048)[0], RATE)
+    assert rows.shape == (2 * 17, 8)
+
+
+def test_it_refuses_to_work_before_its_statistics_are_known():
+    model = SpectralVAE(**SMALL)
+    for call in (model.encode, model.reconstruct, model.spectrogram):
+        with pytest.raises(StatisticsMissing, match="Call adapt"):
+            call(plucks())
+    with pytest.raises(StatisticsMissing, match="Call adapt"):
+        model.sample()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"beta": -1.0}, "beta must be"),
+        ({"dropout": 1.0}, "dropout must be"),
+        ({"filters": 0}, "filters must be a whole number of at least 1; got 0"),
+        ({"dilations": (1, 0)}, "dilations must be a whole number of at least 1; got 0"),
+        ({"latent_mode": "frame"}, "latent_mode must be one of frames, global; got 'frame'"),
+        ({"inversion": "magic"}, "inversion must be one of griffin_lim, pghi; got 'magic'"),
+        ({"num_mels": 0}, "num_mels"),
+        ({"hop": 200}, "hop"),
+        ({"sample_rate": 0}, "sample_rate"),
+    ],
+)
+def test_impossible_configurations_are_refused(changes, message):
+    with pytest.raises((ValueError, AudioError), match=message):
+        SpectralVAE(**SMALL | changes)
+
+
+def test_impossible_sounds_and_codes_are_refused(model):
+    with pytest.raises(AudioError, match="at least one frame long, hop=64 samples; got 63"):
+        model.encode(plucks(63))
+    with pytest.raises(AudioError, match="differ in length"):
+        model.encode([np.zeros(64), np.zeros(65)])
+    with pytest.raises(ValueError, match=r"latent must be \(batch, frames, dims\) with dims=8"):
+        model.decode(np.zeros((1, 4, 5)))
+    with pytest.raises(ValueError, match="samples must be 192 to 255, what 4 frames, 64 samples apart"):
+        model.decode(np.zeros((4, 8)), samples=256)
