@@ -5,7 +5,18 @@ import sys
 import typer
 
 from audiozoo.errors import AudioZooError, one_line
-from benchmarks import curves, inversion, package, quality, report, scoring, tables, throughput, variants
+from benchmarks import (
+    curves,
+    frechet,
+    inversion,
+    package,
+    quality,
+    report,
+    scoring,
+    tables,
+    throughput,
+    variants,
+)
 from benchmarks.baselines import train_pytorch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -14,6 +25,7 @@ app.command("throughput")(throughput.main)
 app.command("baseline")(train_pytorch.main)
 app.command("curves")(curves.main)
 app.command("variants")(variants.main)
+app.command("frechet")(frechet.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)

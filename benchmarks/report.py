@@ -54,6 +54,24 @@ PARTS = (
     ("peak memory of two steps / MiB", ("peak_memory_mib", "ours"), ".0f"),
     ("that of plain PyTorch / MiB", ("peak_memory_mib", "baseline"), ".0f"),
 )
+# What a judge says depends on the architecture; columns that none of a table's rows has are left out.
+VARIANT_COLUMNS = (
+    ("steps", ("steps",), ".0f"),
+    ("a step / ms", ("step_milliseconds",), ".0f"),
+    ("spectral loss", ("held_out",), ".2f"),
+    ("without chords", ("held_out_without_chords",), ".2f"),
+    ("SNR / dB", ("held_out", "snr_db"), ".1f"),
+    ("NMSE", ("held_out", "nmse"), ".3g"),
+    ("spectral convergence", ("held_out", "mean_spectral_convergence"), ".2f"),
+    ("with no model", ("held_out", "mean_spectral_convergence_without_model"), ".2f"),
+    ("mel error", ("held_out", "mel_mean_squared_error"), ".3f"),
+    ("mel error, apart", ("held_out_without", "mel_mean_squared_error"), ".3f"),
+    ("KL / nats", ("code", "kl_nats"), ".3g"),
+    ("active", ("code", "active_dimensions"), ".0f"),
+    ("of", ("code", "dimensions"), ".0f"),
+    ("numbers for a clip", ("code", "numbers_per_clip"), ".0f"),
+    ("stopped", ("stopped",), ""),
+)
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -144,6 +162,8 @@ def results_page():
         *speed_section(),
         *parts_section(),
         *training_section(),
+        *variants_section(),
+        *frechet_section(),
         *inversion_section(),
         *student_section(),
         "## Every result file",
@@ -263,6 +283,61 @@ def training_section():
         if name in results.names():
             yield f"## {title}"
             yield f"![Loss over minutes of one core](results/{name}.png)"
+
+
+def variants_section():
+    """Recipes trained for equal time: a table for each table of variants."""
+    for name in results.names("variants_*"):
+        values = results.read(name).values
+        yield f"## Recipes in equal time: `{name.removeprefix('variants_')}`"
+        yield (
+            "All rows are trained for the same processor time, or as many steps, the learning rate falling to a "
+            f"twentieth, and judged by what was held out. In common: {settings(values['common'])}."
+        )
+        rows = [
+            [
+                f"`{variant}`",
+                settings(row["delta"]),
+                *(shown_leaf(at(row, keys), form) for _, keys, form in VARIANT_COLUMNS),
+            ]
+            for variant, row in values["variants"].items()
+        ]
+        yield table(["recipe", "change", *(heading for heading, _, _ in VARIANT_COLUMNS)], rows)
+
+
+def settings(delta):
+    """Changes of a preset as text."""
+    return ", ".join(f"{path.split(' / ')[-1]} {text}" for path, text in flat(delta))
+
+
+def shown_leaf(value, form):
+    """``shown`` of a number or text; nothing for a dict."""
+    return "" if isinstance(value, dict) else shown(value, form)
+
+
+def frechet_section():
+    """What models draw from nothing, beside test and training files."""
+    if "frechet" in results.names():
+        values = results.read("frechet").values
+        yield "## Draws from the prior"
+        yield (
+            f"Clips of {values['clip_seconds']:.0f} s beside {values['clips']['test']} test files and "
+            f"{values['clips']['training']} training files; rows are the codes of the encoder of "
+            f"`{values['encoder']}`, {values['dimensions']} dimensions. Lower is better; in brackets the "
+            "interval of 95 %. The student project's own five numbers are below."
+        )
+        rows = []
+        for name, row in values["rows"].items():
+            cells = [
+                interval(at(row, (part, score)))
+                for score in ("frechet", "frechet_infinity", "kad")
+                for part in ("test", "training")
+            ]
+            rows.append([name, *cells, row.get("failed", "")])
+        headings = [
+            f"{score}, {part}" for score in ("FID", "FID-infinity", "KAD") for part in ("test", "training")
+        ]
+        yield table(["drawn by", *headings, "failed"], rows)
 
 
 def inversion_section():
