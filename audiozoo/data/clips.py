@@ -68,6 +68,37 @@ def audio_folder(folder, *, sample_rate, recording_pattern=None, cache=None, pro
     return read_clips(root, paths, about, sample_rate=sample_rate, cache=cache, progress=progress)
 
 
+def gtzan(folder, *, sample_rate=3000, clip_seconds=30.0, test_share=0.2, batch_size=8, seed=0, **reading):
+    """GTZAN, or any folder of folders by genre, as batches of whole clips.
+
+    Tzanetakis and Cook (2002), Musical genre classification of audio signals: 10 genres of 100 clips of 30
+    seconds at 22,050 Hz. Nothing is downloaded. Of each genre a fifth of the files is held out; the others
+    come shuffled, the held-out ones in order: ``pipelines.training_stream(crops)`` and
+    ``pipelines.HeldOut(crops)``. The licences of its recordings are not known.
+
+    Args:
+        folder: that holds a folder for each genre.
+        sample_rate: Hz.
+        clip_seconds: from the beginning of a clip; a shorter one ends in silence.
+        test_share, batch_size, seed: see ``ClipCrops``.
+        reading: further arguments of ``audio_folder``.
+
+    Returns:
+        ``ClipCrops``.
+
+    Raises:
+        DataError: as ``audio_folder`` and ``ClipCrops``.
+    """
+    return ClipCrops(
+        audio_folder(folder, sample_rate=sample_rate, **reading),
+        sample_rate=sample_rate,
+        clip_seconds=clip_seconds,
+        batch_size=batch_size,
+        test_share=test_share,
+        seed=seed,
+    )
+
+
 def read_clips(root, paths, about, *, sample_rate, cache, progress):
     """Clips of files, decoded and cached; see ``audio_folder``.
 

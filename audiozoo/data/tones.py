@@ -1,10 +1,12 @@
 """Synthetic recordings with known pitch, for debugging a model before real data takes part."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 from keras import ops
 
+from audiozoo.data.audio_io import write_audio
 from audiozoo.data.features import Features, Recording, loudness
 from audiozoo.dsp.oscillators import fm_pluck
 from audiozoo.dsp.pitch import midi_to_hz
@@ -55,6 +57,16 @@ class FMPlucks:
     def recordings(self) -> list[Recording]:
         """All melodies, in order."""
         return [self.recording(index) for index in range(self.num_recordings)]
+
+    def write(self, folder) -> None:
+        """Write the melodies as WAV files, a folder that anything can be trained on.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        for recording in self.recordings():
+            audio = recording.audio * np.float32(recording.gain)
+            write_audio(pathlib.Path(folder) / f"{recording.name}.wav", audio, self.sample_rate)
 
     def recording(self, index: int) -> Recording:
         """Melody number ``index``, the same at every call."""

@@ -12,6 +12,7 @@ from audiozoo.errors import AudioError, StatisticsMissing
 # How phase is found, and how many iterations of Griffin-Lim are worth their time. Setting out from the phase
 # that was integrated, five lead further than 32 from a random one (benchmarks/RESULTS.md).
 METHODS = {"griffin_lim": 32, "pghi": 5}
+LOUDEST = 15.0  # after compression: whatever the gain, far above what audio within -1..1 can have
 
 
 @keras.saving.register_keras_serializable("audiozoo")
@@ -98,6 +99,14 @@ class AudioTransform(layers.Layer):
             audio, window_length=self.window_length, hop=self.hop, window=self.window, padding="zeros"
         )
         return compress(ops.matmul(magnitude, ops.convert_to_tensor(self.filters)), self.gain)
+
+    def mel_of(self, spectrogram):
+        """Mel magnitudes of standardised spectrograms, ``(batch, frames, bands)``, with a gradient.
+
+        What lies below 0 after the statistics are undone is silence; far above full scale it stays finite.
+        """
+        compressed = ops.clip(spectrogram * self.deviation + self.mean, 0.0, LOUDEST)
+        return ops.expm1(compressed) / self.gain
 
     def adapt(self, batches):
         """Measure the statistics, in float64, of the training set and nothing else.

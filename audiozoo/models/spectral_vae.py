@@ -6,6 +6,8 @@ code goes along with the sound, the output is linear, and ``AudioTransform`` und
 Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114.
 """
 
+import math
+
 from keras import layers, ops
 
 from audiozoo.data.audio_io import check_sample_rate
@@ -16,6 +18,7 @@ from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.audio_vae import AudioVAE
 
 LATENT_MODES = ("frames", "global")
+QUIET_MEL = 1e-4  # a sound quieter than this in all bands is not blown up to the importance of a loud one
 
 
 class SpectralEncoder(layers.Layer):
@@ -101,7 +104,9 @@ class SpectralVAE(AudioVAE):
         free_bits: nats per dimension (and frame) that cost nothing.
         clip_seconds: length of what ``sample`` makes, and of what ``decode`` makes of a global code, unless
             told.
-        inversion: how audio is found, ``"griffin_lim"`` or ``"pghi"``.
+        inversion: how audio is found, ``"griffin_lim"`` from random phase, or ``"pghi"``, from integrated
+            phase.
+        inversion_iterations: of Griffin-Lim, from that phase on.
 
     Input:
         Dict with ``audio (batch, samples)``, float in -1..1, at least one frame.
@@ -132,7 +137,8 @@ class SpectralVAE(AudioVAE):
         beta=1e-3,
         free_bits=0.0,
         clip_seconds=1.486,
-        inversion="griffin_lim",
+        inversion="pghi",
+        inversion_iterations=32,
         **kwargs,
     ):
         check_sample_rate(sample_rate)
@@ -159,7 +165,9 @@ class SpectralVAE(AudioVAE):
         self.window_length, self.hop = window_length, hop
         self.filters, self.dilations, self.normalize = filters, dilations, normalize
         self.latent_dim, self.latent_mode = latent_dim, latent_mode
-        self.clip_seconds, self.inversion = clip_seconds, inversion
+        check_whole("inversion_iterations", inversion_iterations, 0)
+        self.clip_seconds = clip_seconds
+        self.inversion, self.inversion_iterations = inversion, inversion_iterations
         self.transform = AudioTransform(
             sample_rate=sample_rate, num_mels=num_mels, window_length=window_length, hop=hop
         )
@@ -202,7 +210,9 @@ class SpectralVAE(AudioVAE):
         return self.decoder(latent, frames=self.frames_of(item_shape[0]), training=training)
 
     def item_of(self, output, item_shape):
-        return self.transform.invert(output, method=self.inversion, samples=item_shape[0])
+        return self.transform.invert(
+            output, method=self.inversion, iterations=self.inversion_iterations, samples=item_shape[0]
+        )
 
     def _checked_length(self, latent, samples):
         if self.latent_mode == "global":
@@ -232,9 +242,18 @@ class SpectralVAE(AudioVAE):
         return {"output": output, "spectrogram": spectrogram, "mean": mean, "log_variance": log_variance}
 
     def reconstruction_error(self, target, outputs):
-        """Mean absolute plus mean squared difference of standardised spectrograms; the target is not used."""
-        difference = outputs["output"] - outputs["spectrogram"]
-        return ops.mean(ops.abs(difference) + ops.square(difference), axis=(1, 2))
+        """Mean absolute and mean squared difference of standardised spectrograms, and mel convergence.
+
+        The logarithm takes what is quiet for as important as what is loud. The third term does not: it is
+        the norm of the difference of mel bands over their norm, as spectral convergence is of bins. The
+        target is not used; it is the audio whose spectrogram ``call`` has made.
+        """
+        original, estimate = outputs["spectrogram"], outputs["output"]
+        difference = estimate - original
+        plain = ops.mean(ops.abs(difference) + ops.square(difference), axis=(1, 2))
+        original, estimate = (self.transform.mel_of(spectrogram) for spectrogram in (original, estimate))
+        silence = QUIET_MEL * math.sqrt(original.shape[1] * self.num_mels)
+        return plain + norm(original - estimate) / (norm(original) + silence)
 
     # --- Spectrograms ---
 
@@ -261,3 +280,8 @@ class SpectralVAE(AudioVAE):
         latent, single = self._checked_latent(latent)
         spectrogram = self._decoder_outputs(latent, (self._checked_length(latent, samples),))
         return spectrogram[0] if single else spectrogram
+
+
+def norm(spectrogram):
+    """Square root of the sum of squares of each item."""
+    return ops.sqrt(ops.sum(ops.square(spectrogram), axis=(1, 2)) + 1e-12)

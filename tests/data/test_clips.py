@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audiozoo.data.audio_io import write_audio
-from audiozoo.data.clips import ClipCrops, audio_folder, split_by_label
+from audiozoo.data.clips import ClipCrops, audio_folder, gtzan, split_by_label
 from audiozoo.data.pipelines import HeldOut, numpy_stream, tf_stream
 from audiozoo.errors import DataError
 
@@ -161,6 +161,22 @@ def test_one_file_alone_cannot_be_split(clips):
     with pytest.raises(DataError, match="at least 2 files"):
         crops(clips[:1])
     assert crops(clips[:1], test_share=0.0).batch(0)["audio"].shape == (8, 2000)
+
+
+def test_gtzan_is_whole_clips_at_3_khz_a_fifth_of_each_genre_held_out(tmp_path):
+    noise = np.random.default_rng(0)
+    for genre in ("jazz", "metal"):
+        for number in range(50, 60):
+            audio = 0.1 * noise.standard_normal(22050).astype("float32")
+            write_audio(tmp_path / genre / f"{genre}.{number:05d}.wav", audio, 22050)
+    (tmp_path / "jazz" / "jazz.00054.wav").write_bytes(b"RIFF, and then nothing that is music")
+    with pytest.warns(UserWarning, match=r"1 files left out.*jazz\.00054\.wav"):
+        crops = gtzan(tmp_path, clip_seconds=1.0, cache=tmp_path / "cache")
+    assert [crops.clips[index].label for index in sorted(crops.held_out)] == ["jazz"] * 2 + ["metal"] * 2
+    inputs, target = next(iter(numpy_stream(crops)))
+    assert inputs["audio"].shape == target.shape == (8, 3000)
+    held_out = HeldOut(crops)
+    assert [len(held_out), len(held_out[0][1])] == [1, 4]
 
 
 def test_the_same_batches_through_tf_data(clips):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from audiozoo.data.clips import audio_folder
 from audiozoo.data.pipelines import FeatureCrops
 from audiozoo.data.tones import FMPlucks
 
@@ -66,3 +67,12 @@ def test_they_are_used_like_a_folder_of_recordings():
 def test_impossible_melodies_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         FMPlucks(**changes)
+
+
+def test_written_melodies_are_a_folder_to_train_on(tmp_path):
+    plucks = FMPlucks(num_recordings=2, duration_seconds=1.0)
+    plucks.write(tmp_path)
+    clips = audio_folder(tmp_path, sample_rate=16000, cache=tmp_path / "cache")
+    for clip, recording in zip(clips, plucks.recordings(), strict=True):
+        assert clip.name == f"{recording.name}.wav"
+        np.testing.assert_allclose(clip.audio * clip.gain, recording.audio / 32767.0, atol=1e-4)

@@ -49,7 +49,8 @@ class TestSpectralVAE(ModelCase):
         "beta": 0.01,
         "free_bits": 0.02,
         "clip_seconds": 0.05,
-        "inversion": "pghi",
+        "inversion": "griffin_lim",
+        "inversion_iterations": 3,
     }
 
     def make(self):
