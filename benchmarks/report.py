@@ -291,8 +291,8 @@ def variants_section():
         values = results.read(name).values
         yield f"## Recipes in equal time: `{name.removeprefix('variants_')}`"
         yield (
-            "All rows are trained for the same processor time, or as many steps, the learning rate falling to "
-            f"a twentieth, and judged by what was held out. In common: {settings(values['common'])}."
+            "All rows are trained for the same processor time, or as many steps, the learning rate falling "
+            f"to a twentieth, and judged by what was held out. In common: {settings(values['common'])}."
         )
         rows = [
             [

@@ -24,6 +24,7 @@ class FMPlucks:
         duration_seconds: of each.
         note_seconds: from one pluck to the next.
         lowest_midi, highest_midi: range of the notes.
+        modulation_index: radians at the onset; 1 for a dull pluck of a few harmonics, 4 for a bright one.
         sample_rate: Hz.
         hop: samples per frame of features.
         seed: of the melodies.
@@ -37,6 +38,7 @@ class FMPlucks:
     note_seconds: float = 0.5
     lowest_midi: int = 48
     highest_midi: int = 84
+    modulation_index: float = 4.0
     sample_rate: int = 16000
     hop: int = 160
     seed: int = 0
@@ -74,7 +76,12 @@ class FMPlucks:
         notes = int(self.duration_seconds / self.note_seconds)
         midi = random.integers(self.lowest_midi, self.highest_midi, notes, endpoint=True)
         f0_hz = ops.convert_to_numpy(midi_to_hz(midi.astype("float32")))
-        plucks = fm_pluck(f0_hz, sample_rate=self.sample_rate, duration_seconds=self.note_seconds)
+        plucks = fm_pluck(
+            f0_hz,
+            sample_rate=self.sample_rate,
+            duration_seconds=self.note_seconds,
+            modulation_index=self.modulation_index,
+        )
         audio = 0.5 * ops.convert_to_numpy(plucks).reshape(-1)
         frames = len(audio) // self.hop
         audio = audio[: frames * self.hop]

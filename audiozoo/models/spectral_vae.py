@@ -99,7 +99,7 @@ class SpectralVAE(AudioVAE):
         latent_dim: numbers per frame, or per clip.
         latent_mode: ``"frames"``, a code that goes along with the sound, or ``"global"``, one for a clip.
         dropout: share of values dropped in the residual branches in training, 0..0.95.
-        beta: weight of the KL divergence in nats (per frame), against a reconstruction error of about 1.8
+        beta: weight of the KL divergence in nats (per frame), against a reconstruction error of about 2.6
             for a model that knows the mean spectrum alone.
         free_bits: nats per dimension (and frame) that cost nothing.
         clip_seconds: length of what ``sample`` makes, and of what ``decode`` makes of a global code, unless

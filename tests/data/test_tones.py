@@ -69,6 +69,17 @@ def test_impossible_melodies_are_refused(changes, message):
         FMPlucks(**changes)
 
 
+def test_a_smaller_index_is_duller():
+    settings = {"num_recordings": 1, "duration_seconds": 1.0, "note_seconds": 1.0, "highest_midi": 48}
+
+    def share_above_1_khz(index):
+        audio = FMPlucks(**settings, modulation_index=index).recording(0).audio / 32767.0
+        power = np.abs(np.fft.rfft(audio)) ** 2
+        return power[1000:].sum() / power.sum()
+
+    assert share_above_1_khz(1.0) < 1e-3 < 0.01 < share_above_1_khz(4.0)
+
+
 def test_written_melodies_are_a_folder_to_train_on(tmp_path):
     plucks = FMPlucks(num_recordings=2, duration_seconds=1.0)
     plucks.write(tmp_path)

@@ -80,6 +80,17 @@ class TestAudioTransform(LayerCase):
         return (librosas_log_mel(audio, CONFIG) - mean) / deviation
 
 
+def test_mel_magnitudes_are_those_before_compression_and_stay_finite():
+    layer = adapted()
+    magnitudes = ops.convert_to_numpy(layer.mel_of(layer(tones())))
+    np.testing.assert_allclose(magnitudes, np.expm1(librosas_log_mel(tones(), CONFIG)) / 300.0, atol=1e-4)
+    extremes = ops.convert_to_numpy(
+        layer.mel_of(np.array([-1e3, 1e9], "float32")[:, None, None] * np.ones(40))
+    )
+    assert not extremes[0].any()
+    assert np.isfinite(extremes).all()
+
+
 @pytest.mark.parametrize("sample_rate", [22050, 44100])
 def test_defaults_are_librosas_to_a_ten_thousandth(sample_rate):
     audio = tones(2, 30000)
