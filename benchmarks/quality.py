@@ -46,7 +46,8 @@ def main(
         pair = reference, generated
         if preset:
             files = reconstruct(preset, reference, folder, only=only, whole=whole)
-            values |= {"part": "whole" if whole else "held out", "mean": mean_of(files), "files": files}
+            values |= {"part": "whole" if whole else "held out", "mean": mean_of(files)}
+            values |= {"mean_by_folder": by_folder(files), "files": files}
         if generated is None:
             pair = folder / "reference", folder / "generated"
         else:
@@ -79,7 +80,8 @@ def reconstruct(preset, reference, folder, *, only, whole):
         for side, audio in (("reference", clips), ("generated", generated)):
             (folder / side).mkdir(parents=True, exist_ok=True)
             for index, clip in enumerate(audio):
-                path = folder / side / f"{pathlib.Path(recording).stem}_{index:03d}.wav"
+                name = f"{pathlib.Path(recording).stem}_{index:03d}.wav"
+                path = folder / side / pathlib.Path(recording).with_name(name)
                 write_audio(path, clip, model.sample_rate)
     if not files:
         raise DataError(f"reference {str(reference)!r} holds no recording that is long enough to be judged.")
@@ -116,6 +118,14 @@ def mean_of(files):
     """Mean over recordings of everything that is known of all of them."""
     columns = {key: [values[key] for values in files.values()] for key in next(iter(files.values()))}
     return {key: float(np.mean(column)) for key, column in columns.items() if None not in column}
+
+
+def by_folder(files):
+    """``mean_of`` the files of each folder, by its name."""
+    folders = {}
+    for name, values in files.items():
+        folders.setdefault(pathlib.Path(name).parent.name, {})[name] = values
+    return {folder: mean_of(of_folder) for folder, of_folder in folders.items()}
 
 
 def without_folders(compared, folder):

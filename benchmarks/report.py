@@ -19,6 +19,12 @@ MEAN_COLUMNS = (
     ("log", ("mean", "mss_log"), ".2f"),
     ("log-spectral distance / dB", ("mean", "log_spectral_distance_db"), ".1f"),
     ("spectral convergence", ("mean", "spectral_convergence"), ".2f"),
+    ("SNR / dB", ("mean", "snr_db"), ".1f"),
+    ("NMSE", ("mean", "nmse"), ".3g"),
+    ("mean spectral convergence", ("mean", "mean_spectral_convergence"), ".2f"),
+    ("the same with no model", ("mean", "mean_spectral_convergence_without_model"), ".2f"),
+    ("mel error", ("mean", "mel_mean_squared_error"), ".3f"),
+    ("active dimensions", ("mean", "active_dimensions"), ".1f"),
     ("f0 / cents", ("mean", "f0_median_error_cents"), ".1f"),
     ("loudness / dB", ("mean", "loudness_mean_error_db"), ".1f"),
 )

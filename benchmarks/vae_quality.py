@@ -32,7 +32,8 @@ def reconstructions(model, folder, *, only, whole):
         audio = sounding_clips(crops, index)
         if len(audio):
             generated = model.reconstruct(audio)
-            yield crops.clips[index].name, audio, generated, errors(model, audio, generated)
+            found = errors(model, audio, generated) | {"active_dimensions": active_dimensions(model, audio)}
+            yield crops.clips[index].name, audio, generated, found
 
 
 def crops_of(model, folder, *, seconds, whole=False):
@@ -105,6 +106,14 @@ def spectrogram_errors(model, audio):
         "mel_mean_absolute_error": float(np.mean(np.abs(spectrogram - said))),
         "mean_spectral_convergence_without_model": mean_convergence(audio, without_model),
     }
+
+
+def active_dimensions(model, audio):
+    """Dimensions of the code that change within a file; None where it has one code only."""
+    from audiozoo import metrics
+
+    code = model.encode(audio)
+    return int(metrics.active_units(code).sum()) if code[..., 0].size > 1 else None
 
 
 def code_statistics(model, audio):

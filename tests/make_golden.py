@@ -31,8 +31,33 @@ def ddsp_outputs(model, f0_hz, loudness_db):
     return controls | {"audio": model.synthesize(**controls)}
 
 
+def chord(sample_rate):
+    """Half a second of a chord that swells and fades, with a click in its middle."""
+    seconds = np.arange(sample_rate // 2) / sample_rate
+    audio = sum(np.sin(2.0 * np.pi * f0_hz * seconds) for f0_hz in (220.0, 277.2, 329.6))
+    audio *= 0.2 * np.sin(np.pi * seconds / 0.5)
+    audio[len(audio) // 2] += 0.5
+    return {"audio": audio.astype("float32")}
+
+
+def waveform_outputs(model, audio):
+    """The code, and what is decoded from it."""
+    code = model.encode(audio)
+    return {"code": code, "audio": model.decode(code, samples=len(audio))}
+
+
+def spectral_outputs(model, audio):
+    """The code, and the spectrogram decoded from it: the search for phase would magnify differences."""
+    code = model.encode(audio)
+    return {"code": code, "spectrogram": model.decode_spectrogram(code, samples=len(audio))}
+
+
 # Inputs, and what to do with them, for each architecture that has a released preset.
-CASES = {"DDSPDecoder": (ddsp_inputs, ddsp_outputs)}
+CASES = {
+    "DDSPDecoder": (ddsp_inputs, ddsp_outputs),
+    "Conv1DResnetVAE": (lambda: chord(8000), waveform_outputs),
+    "SpectralVAE": (lambda: chord(44100), spectral_outputs),
+}
 
 
 def outputs(name, inputs):

@@ -14,6 +14,7 @@ class GaussianHead(layers.Layer):
 
     Args:
         latent_dim: dimensions of the Gaussian.
+        mean_initializer: of the weights of the mean; ``"zeros"`` where something else gives it at first.
 
     Input:
         ``(..., channels)``.
@@ -25,10 +26,10 @@ class GaussianHead(layers.Layer):
         Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114, appendix C.2.
     """
 
-    def __init__(self, latent_dim, **kwargs):
+    def __init__(self, latent_dim, *, mean_initializer="glorot_uniform", **kwargs):
         super().__init__(**(kwargs | {"dtype": "float32"}))
-        self.latent_dim = latent_dim
-        self.mean = layers.Dense(latent_dim, dtype="float32")
+        self.latent_dim, self.mean_initializer = latent_dim, mean_initializer
+        self.mean = layers.Dense(latent_dim, kernel_initializer=mean_initializer, dtype="float32")
         self.log_variance = layers.Dense(
             latent_dim,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
@@ -44,7 +45,8 @@ class GaussianHead(layers.Layer):
         return self.mean(inputs), self.log_variance(inputs)
 
     def get_config(self):
-        return super().get_config() | {"latent_dim": self.latent_dim}
+        config = {"latent_dim": self.latent_dim, "mean_initializer": self.mean_initializer}
+        return super().get_config() | config
 
 
 @keras.saving.register_keras_serializable("audiozoo")

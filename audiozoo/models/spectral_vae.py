@@ -8,6 +8,7 @@ Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.61
 
 import math
 
+import numpy as np
 from keras import layers, ops
 
 from audiozoo.data.audio_io import check_sample_rate
@@ -18,19 +19,26 @@ from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.audio_vae import AudioVAE
 
 LATENT_MODES = ("frames", "global")
+SMALLEST_VARIANCE = 1e-6  # of a component: what varies less is no part of the sound
 QUIET_MEL = 1e-4  # a sound quieter than this in all bands is not blown up to the importance of a loud one
 
 
 class SpectralEncoder(layers.Layer):
-    """Spectrogram ``(batch, frames, mels)`` to mean and log-variance ``(batch, [frames,] dims)``."""
+    """Spectrogram ``(batch, frames, mels)`` to mean and log-variance ``(batch, [frames,] dims)``.
+
+    Of a code for each frame, the mean is a linear function of the frame, ``shortcut``, plus what the residual
+    blocks find out, which is nothing at the start.
+    """
 
     def __init__(self, *, num_mels, filters, dilations, latent_dim, latent_mode, block, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
         self.num_mels, self.filters = num_mels, filters
         self.stem = layers.Conv1D(filters, 3, padding="same")
         self.blocks = [Resnet1DBlock(filters, dilation=dilation, **block) for dilation in dilations]
-        self.pool = TimePool() if latent_mode == "global" else None
-        self.head = GaussianHead(latent_dim)
+        of_frames = latent_mode == "frames"
+        self.pool = None if of_frames else TimePool()
+        self.shortcut = layers.Dense(latent_dim, dtype="float32") if of_frames else None
+        self.head = GaussianHead(latent_dim, mean_initializer="zeros" if of_frames else "glorot_uniform")
 
     def build(self, input_shape=None):
         self.stem.build((None, None, self.num_mels))
@@ -39,6 +47,8 @@ class SpectralEncoder(layers.Layer):
             block.build(hidden_shape)
         if self.pool is not None:
             self.pool.build(hidden_shape)
+        else:
+            self.shortcut.build((None, None, self.num_mels))
         self.head.build((None, self.filters))
 
     def call(self, spectrogram, training=False):
@@ -46,25 +56,33 @@ class SpectralEncoder(layers.Layer):
         for block in self.blocks:
             hidden = block(hidden, training=training)
         hidden = ops.leaky_relu(hidden, negative_slope=0.2)
-        return self.head(hidden if self.pool is None else self.pool(hidden))
+        if self.pool is not None:
+            return self.head(self.pool(hidden))
+        mean, log_variance = self.head(hidden)
+        return mean + self.shortcut(spectrogram), log_variance
 
 
 class SpectralDecoder(layers.Layer):
-    """Code and number of frames to spectrogram ``(batch, frames, mels)``."""
+    """Code and number of frames to spectrogram ``(batch, frames, mels)``; the encoder's mirror."""
 
     def __init__(self, *, num_mels, filters, dilations, latent_dim, latent_mode, block, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
         self.filters, self.latent_dim = filters, latent_dim
-        self.spread = TimeSpread(filters) if latent_mode == "global" else None
+        of_frames = latent_mode == "frames"
+        self.spread = None if of_frames else TimeSpread(filters)
+        self.shortcut = layers.Dense(num_mels, dtype="float32") if of_frames else None
         self.expand = layers.Conv1D(filters, 3, padding="same")
         self.blocks = [Resnet1DBlock(filters, dilation=dilation, **block) for dilation in reversed(dilations)]
-        self.bands = layers.Conv1D(num_mels, 1, dtype="float32")
+        initializer = "zeros" if of_frames else "glorot_uniform"
+        self.bands = layers.Conv1D(num_mels, 1, kernel_initializer=initializer, dtype="float32")
 
     def build(self, latent_shape=None):
         hidden_shape, channels = (None, None, self.filters), self.latent_dim
         if self.spread is not None:
             self.spread.build((None, channels))
             channels = self.filters
+        else:
+            self.shortcut.build((None, None, channels))
         self.expand.build((None, None, channels))
         for block in self.blocks:
             block.build(hidden_shape)
@@ -74,7 +92,8 @@ class SpectralDecoder(layers.Layer):
         hidden = self.expand(latent if self.spread is None else self.spread(latent, frames=frames))
         for block in self.blocks:
             hidden = block(hidden, training=training)
-        return self.bands(ops.leaky_relu(hidden, negative_slope=0.2))
+        bands = self.bands(ops.leaky_relu(hidden, negative_slope=0.2))
+        return bands if self.spread is not None else bands + self.shortcut(latent)
 
 
 class SpectralVAE(AudioVAE):
@@ -129,7 +148,7 @@ class SpectralVAE(AudioVAE):
         window_length=2048,
         hop=512,
         filters=192,
-        dilations=(1, 3, 9),
+        dilations=(1, 3),
         normalize=False,
         latent_dim=64,
         latent_mode="frames",
@@ -230,7 +249,18 @@ class SpectralVAE(AudioVAE):
     # --- Training ---
 
     def adapt(self, batches):
-        self.transform.adapt(batch["audio"] for batch in batches)
+        """Measure statistics of the training set, and begin with its principal components as the code.
+
+        A random network needs longer to find the plane in which spectra lie than to learn what bends it. In
+        units of their standard deviation the components are a code as the prior wants it.
+        """
+        batches = [batch["audio"] for batch in batches]
+        self.transform.adapt(batches)
+        if self.latent_mode == "frames":
+            spectra = (ops.convert_to_numpy(self.transform(audio)) for audio in batches)
+            axes, deviations = principal_components(spectra, self.latent_dim)
+            self.encoder.shortcut.kernel.assign(axes / deviations)
+            self.decoder.shortcut.kernel.assign((axes * deviations).T)
 
     def call(self, inputs, training=False):
         audio = ops.cast(inputs["audio"], "float32")
@@ -280,6 +310,27 @@ class SpectralVAE(AudioVAE):
         latent, single = self._checked_latent(latent)
         spectrogram = self._decoder_outputs(latent, (self._checked_length(latent, samples),))
         return spectrogram[0] if single else spectrogram
+
+
+def principal_components(spectra, count):
+    """Directions in which centred spectra vary most, and how far.
+
+    Args:
+        spectra: iterable of arrays ``(..., mels)``, centred.
+        count: of directions; beyond the number of bands they are 0.
+
+    Returns:
+        ``axes (mels, count)`` of length 1, and standard deviations ``(count,)``, float32, falling.
+    """
+    total, frames = 0.0, 0
+    for batch in spectra:
+        rows = batch.reshape(-1, batch.shape[-1]).astype("float64")
+        total, frames = total + rows.T @ rows, frames + len(rows)
+    variances, axes = np.linalg.eigh(total / frames)
+    axes, variances = axes[:, ::-1][:, :count], variances[::-1][:count]
+    missing = count - len(variances)
+    axes, variances = np.pad(axes, ((0, 0), (0, missing))), np.pad(variances, (0, missing))
+    return axes.astype("float32"), np.sqrt(np.maximum(variances, SMALLEST_VARIANCE)).astype("float32")
 
 
 def norm(spectrogram):

@@ -13,6 +13,17 @@ SOURCES = {
     "mss_without_chords": ("quality_{}_without_chords", "mean", "mss"),
     "f0_median_error_cents_without_chords": ("quality_{}_without_chords", "mean", "f0_median_error_cents"),
     "loudness_mean_error_db_without_chords": ("quality_{}_without_chords", "mean", "loudness_mean_error_db"),
+    "snr_db": ("quality_{}", "mean", "snr_db"),
+    "snr_db_tones": ("quality_{}_tones", "mean", "snr_db"),
+    "nmse": ("quality_{}", "mean", "nmse"),
+    "active_dimensions": ("quality_{}", "mean", "active_dimensions"),
+    "mean_spectral_convergence": ("quality_{}", "mean", "mean_spectral_convergence"),
+    "mean_spectral_convergence_without_model": (
+        "quality_{}",
+        "mean",
+        "mean_spectral_convergence_without_model",
+    ),
+    "mel_mean_squared_error": ("quality_{}", "mean", "mel_mean_squared_error"),
     "transfer_times_real_time": ("parts_{}_tensorflow", "transfer", "times_real_time_median"),
 }
 

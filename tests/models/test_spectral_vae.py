@@ -106,6 +106,23 @@ def test_the_error_of_the_mean_spectrum_alone_is_as_documented(model):
     assert 2.0 < error.mean() < 3.2
 
 
+def test_it_begins_with_the_principal_components_of_its_training_set(model):
+    spectra = model.spectrogram(plucks()).reshape(-1, 20).astype("float64")
+    _, singular, axes = np.linalg.svd(spectra, full_matrices=False)
+    code = model.encode(plucks()).reshape(-1, 8)
+    np.testing.assert_allclose(code.T @ code / len(code), np.eye(8), atol=1e-3)
+    said = model.decode_spectrogram(model.encode(plucks()), samples=1024).reshape(-1, 20)
+    np.testing.assert_allclose(said, spectra @ axes[:8].T @ axes[:8], atol=1e-3)
+    assert np.mean((said - spectra) ** 2) == pytest.approx(np.sum(singular[8:] ** 2) / spectra.size, rel=1e-2)
+
+
+def test_a_code_may_be_larger_than_the_spectrum():
+    model = adapted(SpectralVAE(**SMALL | {"latent_dim": 30}))
+    spectrogram = model.spectrogram(plucks())
+    said = model.decode_spectrogram(model.encode(plucks()), samples=1024)
+    np.testing.assert_allclose(said, spectrogram, atol=1e-3)
+
+
 def test_a_silent_sound_has_a_finite_error_and_gradient(model):
     silence = np.zeros((2, 1024), "float32")
     model.compile(keras.optimizers.SGD(0.0))
