@@ -14,6 +14,9 @@ class TimePool(layers.Layer):
 
     Each channel has its own weighting of the clocks, so that the mean keeps when something happened.
 
+    Args:
+        kwargs: of every layer; it has none of its own.
+
     Input:
         ``(batch, frames, channels)``, any number of frames.
 
@@ -23,9 +26,6 @@ class TimePool(layers.Layer):
     Reference:
         Clocks: the positional encoding of Vaswani et al. (2017), arXiv:1706.03762, section 3.5.
     """
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
 
     def build(self, input_shape):
         self.weighting = layers.Dense(input_shape[-1])

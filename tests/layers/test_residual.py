@@ -48,6 +48,16 @@ class TestResnet1DBlock(LayerCase):
         return x + numpy_of(layer.gain) * branch
 
 
+def test_without_normalisation_a_step_depends_on_its_neighbours_only():
+    layer = with_random_weights(Resnet1DBlock(6, 3, dilation=4, normalize=False), (None, None, 6))
+    inputs = noise(1, 40, 6)
+    changed = inputs.copy()
+    changed[:, 20] += 1.0
+    difference = np.abs(numpy_of(layer(inputs)) - numpy_of(layer(changed))).max(axis=(0, 2))
+    assert set(np.flatnonzero(difference > 1e-6)) == {16, 20, 24}
+    assert layer.get_config()["normalize"] is False
+
+
 class TestSeedResnet1DBlock(LayerCase):
     layer_class = SeedResnet1DBlock
     config = {"kernel_size": 4, "filters": 1, "kind": "decode", "dropout": 0.3}

@@ -1,10 +1,11 @@
-"""Draws from a Gaussian: their moments, their seed, and the gradient through them."""
+"""To a Gaussian, and draws from it: their moments, their seed, and the gradient through them."""
 
 import numpy as np
 from cases import LayerCase, gradient_of, numpy_of
 from keras import ops
 
-from audiozoo.layers import Sampling
+from audiozoo.layers import GaussianHead, Sampling
+from audiozoo.layers.sampling import INITIAL_LOG_VARIANCE
 
 
 class TestSampling(LayerCase):
@@ -17,6 +18,42 @@ class TestSampling(LayerCase):
 
     def oracle(self, layer, mean, log_variance):
         return mean
+
+
+class TestGaussianHead(LayerCase):
+    layer_class = GaussianHead
+    config = {"latent_dim": 4, "mean_initializer": "zeros"}
+    tolerance = 1e-5
+
+    def make(self, **changes):
+        layer = super().make(**changes)
+        layer.build((None, None, 3))
+        rng = np.random.default_rng(0)
+        layer.set_weights([rng.standard_normal(w.shape) for w in layer.weights])
+        return layer
+
+    def inputs(self):
+        return [np.random.default_rng(1).standard_normal((2, 5, 3)).astype("float32")]
+
+    def oracle(self, layer, inputs):
+        mean, mean_bias, log_variance, log_variance_bias = layer.get_weights()
+        return inputs @ mean + mean_bias, inputs @ log_variance + log_variance_bias
+
+    def test_an_item_is_treated_as_if_alone(self):
+        layer = self.make()
+        together, alone = self.output(layer), self.output(layer, [self.inputs()[0][1:]])
+        np.testing.assert_allclose(alone[0][0], together[0][1], atol=1e-5)
+
+    def test_output_repeats(self):
+        np.testing.assert_array_equal(self.output(self.make())[0], self.output(self.make())[0])
+
+
+def test_a_posterior_is_narrow_at_first():
+    layer = GaussianHead(6)
+    _, log_variance = numpy_of(layer(np.random.default_rng(0).standard_normal((50, 8)).astype("float32")))
+    np.testing.assert_allclose(log_variance, INITIAL_LOG_VARIANCE, atol=0.3)
+    mean, _ = numpy_of(GaussianHead(6, mean_initializer="zeros")(np.ones((2, 8), "float32")))
+    assert not mean.any()
 
 
 def test_draws_have_the_mean_and_the_variance_that_they_were_given():
