@@ -137,7 +137,7 @@ def transfer(
     output_format(output)  # all that can be wrong with the paths is said before the work
     audio, sample_rate = read_audio(source)
     make_folder(output.parent)
-    model = load(preset)
+    model = _able("transfer", load(preset), preset)
     room = None if dry else read_audio(reverb, sample_rate=model.sample_rate)[0] if reverb else "learned"
     start = time.perf_counter()
     played = model.transfer(
@@ -150,11 +150,33 @@ def transfer(
         progress=not as_json,
     )
     write_audio(output, played, model.sample_rate)
-    seconds, work = len(played) / model.sample_rate, time.perf_counter() - start
-    if as_json:
-        _print_json({"output": str(output), "seconds_of_audio": seconds, "seconds_of_work": work})
-    else:
-        print(f"{output}: {seconds:.1f} s of audio in {work:.1f} s")
+    _report_audio(output, len(played) / model.sample_rate, time.perf_counter() - start, as_json)
+
+
+@app.command()
+def reconstruct(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Recording of anything, any format and length.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write: .wav, .flac or .ogg.")],
+    preset: Annotated[
+        str, typer.Option(help="Name in the zoo, or path of a preset folder.")
+    ] = "spectral_vae",
+    as_json: JsonOption = False,
+) -> None:
+    """Encode a recording by a VAE and decode it again: what passes through the code."""
+    from audiozoo.atomic import make_folder
+    from audiozoo.data.audio_io import output_format, read_audio, write_audio
+    from audiozoo.zoo import load
+
+    output_format(output)
+    audio, sample_rate = read_audio(source)
+    make_folder(output.parent)
+    model = _able("reconstruct", load(preset), preset)
+    start = time.perf_counter()
+    rebuilt = model.perform(audio, sample_rate)
+    write_audio(output, rebuilt, model.sample_rate)
+    _report_audio(output, len(rebuilt) / model.sample_rate, time.perf_counter() - start, as_json)
 
 
 @app.command()
@@ -197,7 +219,7 @@ def stream(
         output_format(output)
     if sample_rate is not None and source != "-":
         raise typer.BadParameter("is of standard input; a file has its own.", param_hint="--sample-rate")
-    model = load(preset)
+    model = _able("stream", load(preset), preset)
     if block and block % model.hop:
         raise typer.BadParameter(f"{block} is no multiple of {model.hop}.", param_hint="--block")
     player = model.stream(
@@ -293,6 +315,25 @@ def train(
         held_out = result["val_loss"]
         validation = "" if held_out is None else f", validation {held_out:.3f}"
         print(f"{result['preset_folder']}: {result['epochs']} epochs, loss {result['loss']:.3f}{validation}")
+
+
+def _able(verb, model, preset):
+    """The model, if it has that verb and sound is what it is about. Raises IncompatiblePreset."""
+    from audiozoo.errors import IncompatiblePreset
+
+    if not hasattr(model, verb) or not hasattr(model, "sample_rate"):
+        raise IncompatiblePreset(
+            f"preset {str(preset)!r} is a {type(model).__name__}, which cannot {verb} sound. 'audiozoo list' "
+            "shows all presets."
+        )
+    return model
+
+
+def _report_audio(output, seconds, work, as_json):
+    if as_json:
+        _print_json({"output": str(output), "seconds_of_audio": seconds, "seconds_of_work": work})
+    else:
+        print(f"{output}: {seconds:.1f} s of audio in {work:.1f} s")
 
 
 def _overview(preset):

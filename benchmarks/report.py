@@ -22,6 +22,7 @@ MEAN_COLUMNS = (
     ("SNR / dB", ("mean", "snr_db"), ".1f"),
     ("NMSE", ("mean", "nmse"), ".3g"),
     ("mean spectral convergence", ("mean", "mean_spectral_convergence"), ".2f"),
+    ("by Griffin-Lim alone", ("mean", "mean_spectral_convergence_griffin_lim"), ".2f"),
     ("the same with no model", ("mean", "mean_spectral_convergence_without_model"), ".2f"),
     ("mel error", ("mean", "mel_mean_squared_error"), ".3f"),
     ("active dimensions", ("mean", "active_dimensions"), ".1f"),

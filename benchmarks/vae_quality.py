@@ -33,6 +33,8 @@ def reconstructions(model, folder, *, only, whole):
         if len(audio):
             generated = model.reconstruct(audio)
             found = errors(model, audio, generated) | {"active_dimensions": active_dimensions(model, audio)}
+            if hasattr(model, "decode_spectrogram"):
+                found |= {"mean_spectral_convergence_griffin_lim": griffin_lim_convergence(model, audio)}
             yield crops.clips[index].name, audio, generated, found
 
 
@@ -106,6 +108,13 @@ def spectrogram_errors(model, audio):
         "mel_mean_absolute_error": float(np.mean(np.abs(spectrogram - said))),
         "mean_spectral_convergence_without_model": mean_convergence(audio, without_model),
     }
+
+
+def griffin_lim_convergence(model, audio):
+    """``mean_convergence`` of what Griffin-Lim makes of the decoder's spectrogram from random phase."""
+    said = model.decode_spectrogram(model.encode(audio), samples=audio.shape[1])
+    heard = model.transform.invert(said, method="griffin_lim", iterations=100, samples=audio.shape[1])
+    return mean_convergence(audio, heard)
 
 
 def active_dimensions(model, audio):

@@ -206,6 +206,35 @@ def test_transfer_refuses_what_it_cannot_read_or_write_before_it_loads_a_model(
 
 
 @pytest.fixture(scope="module")
+def waves(tmp_path_factory):
+    """A small VAE of waveforms as a preset folder."""
+    folder = tmp_path_factory.mktemp("waves") / "preset"
+    model = audiozoo.models.Conv1DResnetVAE(sample_rate=8000, strides=(4,), filters=(4,), latent_dim=2)
+    return model.save_to_preset(folder, name="waves")
+
+
+def test_reconstruct_gives_back_as_much_as_it_was_given(waves, run, tmp_path):
+    soundfile.write(tmp_path / "stereo.wav", np.full((44100, 2), 0.1), 44100)
+    output = tmp_path / "new" / "again.flac"
+    status, out, _ = run("reconstruct", tmp_path / "stereo.wav", output, "--preset", waves, "--json")
+    assert status == 0
+    assert json.loads(out)["seconds_of_audio"] == pytest.approx(1.0)
+    audio, sample_rate = soundfile.read(output)
+    assert (len(audio), sample_rate) == (8000, 8000)
+
+
+def test_a_model_is_not_asked_for_what_it_cannot_do(waves, run, tmp_path):
+    soundfile.write(tmp_path / "voice.wav", np.full(8000, 0.1), 8000)
+    words = {
+        "transfer": ["transfer", tmp_path / "voice.wav", tmp_path / "out.wav", "--preset", waves],
+        "stream": ["stream", waves, "--input", tmp_path / "voice.wav", "--output", tmp_path / "out.wav"],
+    }
+    for verb, line in words.items():
+        assert f"is a Conv1DResnetVAE, which cannot {verb} sound" in refused(run(*line))
+    assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.fixture(scope="module")
 def small_preset(tmp_path_factory):
     """A preset folder of a model that has learned nothing, and plays nevertheless."""
     from audiozoo.models import DDSPDecoder

@@ -18,6 +18,7 @@ SOURCES = {
     "nmse": ("quality_{}", "mean", "nmse"),
     "active_dimensions": ("quality_{}", "mean", "active_dimensions"),
     "mean_spectral_convergence": ("quality_{}", "mean", "mean_spectral_convergence"),
+    "mean_spectral_convergence_griffin_lim": ("quality_{}", "mean", "mean_spectral_convergence_griffin_lim"),
     "mean_spectral_convergence_without_model": (
         "quality_{}",
         "mean",

@@ -163,7 +163,9 @@ def test_sounds_from_nothing_and_between_sounds(model):
     np.testing.assert_array_equal(drawn, model.sample(3, seed=1))
     a, b = plucks()[:2]
     between = model.interpolate(a, b, 4)
-    np.testing.assert_allclose(between[[0, -1]], [model.reconstruct(a), model.reconstruct(b)], atol=1e-4)
+    ends = np.stack([model.reconstruct(a), model.reconstruct(b)])
+    # Their spectra: rounding decides which of two equally loud bins has its phase integrated first.
+    assert np.max(spectral_convergence(ends, between[[0, -1]], window_length=256)) < 0.1
 
 
 def test_silence_is_reconstructed_without_numbers_that_are_none(model):
