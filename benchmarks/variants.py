@@ -110,7 +110,7 @@ def changed(preset, delta):
 
 def train_variant(preset, data, *, out, minutes, steps, initial):
     """Train for that time: steps, their cost and the losses as training saw them."""
-    from audiozoo.errors import TrainingError, one_line
+    from audiozoo.errors import AudioZooError, one_line
     from audiozoo.training import train
 
     step_seconds = seconds_per_step(preset, data)
@@ -127,7 +127,7 @@ def train_variant(preset, data, *, out, minutes, steps, initial):
         result = train(
             preset.model_copy(update={"train": settings}), data, out=out, initial=initial, progress=False
         )
-    except TrainingError as error:  # a loss that is no number is a result, too
+    except AudioZooError as error:  # a loss, or weights, beyond all numbers are a result, too
         return found | {"stopped": one_line(error)}
     return found | {"train_loss": result["loss"], "validation_loss": result["val_loss"]}
 
