@@ -5,6 +5,15 @@ from audiozoo.models.base import AudioModel
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
+from audiozoo.models.mnist_vae import MnistVAE
 from audiozoo.models.vae import VAE
 
-__all__ = ["VAE", "AudioModel", "AudioVAE", "Conv1DResnetVAE", "Conv1DResnetVAESeed", "DDSPDecoder"]
+__all__ = [
+    "VAE",
+    "AudioModel",
+    "AudioVAE",
+    "Conv1DResnetVAE",
+    "Conv1DResnetVAESeed",
+    "DDSPDecoder",
+    "MnistVAE",
+]

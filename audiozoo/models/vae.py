@@ -161,13 +161,27 @@ class VAE(AudioModel, abstract=True):
             ValueError: what is no item of this model, or no batch of them. For sounds an AudioError: they are
                 of unequal lengths, too short, not finite, of another type or shape.
         """
+        code = self.code_distribution(items)
+        if not sample:
+            return code["mean"]
+        noise = np.random.default_rng(seed).standard_normal(code["mean"].shape, dtype="float32")
+        return code["mean"] + np.exp(0.5 * code["log_variance"]) * noise
+
+    def code_distribution(self, items):
+        """The posterior of an item's code: a Gaussian of which every dimension is independent.
+
+        Args:
+            items: as for ``encode``.
+
+        Returns:
+            Dict: ``mean`` and ``log_variance``, each as ``encode`` returns a code.
+
+        Raises:
+            ValueError: as ``encode``.
+        """
         items, single = self.as_items(items, name=self.encodes)
-        posterior = self._in_batches(self._posterior, {"items": items})
-        latent = posterior["mean"]
-        if sample:
-            noise = np.random.default_rng(seed).standard_normal(latent.shape, dtype="float32")
-            latent = latent + np.exp(0.5 * posterior["log_variance"]) * noise
-        return latent[0] if single else latent
+        code = self._in_batches(self._posterior, {"items": items})
+        return {name: value[0] if single else value for name, value in code.items()}
 
     def decode(self, latent):
         """The item of a code.
