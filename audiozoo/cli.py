@@ -252,7 +252,7 @@ def train(
         Path,
         typer.Option(
             metavar="DIR",
-            help="Folder with recordings, any formats and rates; for images mnist, digits, or an .npz.",
+            help="Folder with recordings, any formats and rates; for images mnist, digits or an .npz.",
         ),
     ],
     out: Annotated[

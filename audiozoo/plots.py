@@ -81,7 +81,8 @@ def image_rows(rows, *, titles, path=None):
     columns, height, width = next(iter(shapes))
     figure = new_figure((0.8 * columns, 0.8 * height / width * len(rows) + 0.3 * len(rows)))
     for panel, row, title in zip(np.atleast_1d(figure.subplots(len(rows), 1)), rows, titles, strict=True):
-        panel.imshow(np.hstack(list(row)), cmap="gray", vmin=0.0, vmax=1.0)
+        framed = np.pad(row, ((0, 0), (0, 0), (0, 1)), constant_values=0.5)  # to see where the next begins
+        panel.imshow(np.hstack(list(framed)), cmap="gray", vmin=0.0, vmax=1.0)
         panel.set_title(title, fontsize=9)
         panel.set_axis_off()
     return saved(figure, path)

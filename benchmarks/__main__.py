@@ -5,7 +5,18 @@ import sys
 import typer
 
 from audiozoo.errors import AudioZooError, one_line
-from benchmarks import curves, inversion, package, quality, report, scoring, tables, throughput, variants
+from benchmarks import (
+    curves,
+    inversion,
+    mnist,
+    package,
+    quality,
+    report,
+    scoring,
+    tables,
+    throughput,
+    variants,
+)
 from benchmarks.baselines import train_pytorch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -17,6 +28,7 @@ app.command("variants")(variants.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
+app.command("mnist")(mnist.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 

@@ -15,6 +15,7 @@ from audiozoo.metrics import kl_per_dimension
 from audiozoo.plots import image_rows, latent_scatter, spectrogram_comparison
 from audiozoo.training.averaging import averaged_weights
 
+# Of what is held out, after each epoch.
 SHOWN_IMAGES = 12
 SCATTERED_POINTS = 4000
 
