@@ -14,7 +14,7 @@ from scipy.special import expit
 from audiozoo.errors import ImageError
 from audiozoo.losses import bernoulli_negative_log_likelihood
 from audiozoo.models.arguments import check_whole
-from audiozoo.models.vae import VAE
+from audiozoo.models.vae import VAE, drawn
 
 VARIANTS = ("dense", "convolutional", "batch_norm")
 CHANNELS = (16, 32)  # of the convolutions; each halves the image
@@ -216,8 +216,7 @@ class MnistVAE(VAE):
         code = self.code_distribution(images)
         mean, log_variance = (code[key].astype("float64") for key in ("mean", "log_variance"))
         divergence = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1.0 - log_variance, axis=1)
-        latent = self.encode(images, sample=True, seed=seed)
-        surprise = self._in_batches(self._surprise, {"image": images, "latent": latent})
+        surprise = self._in_batches(self._surprise, {"image": images, "latent": drawn(code, seed)})
         bound = -surprise.astype("float64") - divergence
         return bound[0] if single else bound
 

@@ -162,10 +162,7 @@ class VAE(AudioModel, abstract=True):
                 of unequal lengths, too short, not finite, of another type or shape.
         """
         code = self.code_distribution(items)
-        if not sample:
-            return code["mean"]
-        noise = np.random.default_rng(seed).standard_normal(code["mean"].shape, dtype="float32")
-        return code["mean"] + np.exp(0.5 * code["log_variance"]) * noise
+        return drawn(code, seed) if sample else code["mean"]
 
     def code_distribution(self, items):
         """The posterior of an item's code: a Gaussian of which every dimension is independent.
@@ -298,6 +295,12 @@ class VAE(AudioModel, abstract=True):
             raise ValueError(f"latent must be finite; {int((~np.isfinite(latent)).sum())} values are not.")
         single = latent.ndim == len(shape)
         return (latent[None] if single else latent), single
+
+
+def drawn(code, seed):
+    """A draw from the posterior that ``code_distribution`` gives; one seed gives the same on every backend."""
+    noise = np.random.default_rng(seed).standard_normal(code["mean"].shape, dtype="float32")
+    return code["mean"] + np.exp(0.5 * code["log_variance"]) * noise
 
 
 def linear_path(start, end, positions):
