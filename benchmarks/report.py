@@ -314,7 +314,8 @@ def mnist_section():
         yield (
             f"{values['data']}: {values['training_images']:,} images to train on, {values['test_images']:,} "
             "that none was trained on; pixels drawn on or off; each model has seen "
-            f"{images:,} images. The bound is that on the logarithm of an image's probability; higher is better."
+            f"{images:,} images. The bound is that on the logarithm of an image's probability; higher is "
+            "better."
         )
         yield mnist_table(values)
         if "preset" in values:

@@ -298,7 +298,7 @@ class VAE(AudioModel, abstract=True):
 
 
 def drawn(code, seed):
-    """A draw from the posterior that ``code_distribution`` gives; one seed gives the same on every backend."""
+    """A draw from the posterior that ``code_distribution`` gives, the same on every backend."""
     noise = np.random.default_rng(seed).standard_normal(code["mean"].shape, dtype="float32")
     return code["mean"] + np.exp(0.5 * code["log_variance"]) * noise
 
