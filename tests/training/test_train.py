@@ -401,6 +401,7 @@ def test_a_vae_trains_on_folders_of_clips(tmp_path):
     model = audiozoo.load(result["preset_folder"])
     assert model.reconstruct(np.zeros(800, "float32")).shape == (800,)
     assert len(list((tmp_path / "run" / "examples").glob("*held_out.wav"))) == 2
+    assert len(list((tmp_path / "run" / "examples").glob("*codes.png"))) == 2
 
 
 # --- Images ---
