@@ -270,7 +270,13 @@ def until_interrupted(blocks):
 @app.command()
 def train(
     preset: PresetArgument,
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with recordings, any formats and rates.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with recordings, any formats and rates; for images mnist, digits or an .npz.",
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder to write into.", show_default="runs/PRESET")
     ] = None,
@@ -292,7 +298,7 @@ def train(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a preset on a folder of recordings. Broken off, the same command resumes."""
+    """Train a preset on a folder of recordings, or on images. Broken off, the same command resumes."""
     import audiozoo
 
     name = audiozoo.info(preset).name  # a misspelt one is refused before Keras is imported

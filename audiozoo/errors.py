@@ -34,8 +34,12 @@ class AudioError(AudioZooError, ValueError):
     """Audio that is unreadable, empty, not finite, or of the wrong shape."""
 
 
+class ImageError(AudioZooError, ValueError):
+    """Images of the wrong shape, type or range."""
+
+
 class DataError(AudioZooError, ValueError):
-    """A folder without usable audio."""
+    """Nothing usable to train on."""
 
 
 class StatisticsMissing(AudioZooError, RuntimeError):

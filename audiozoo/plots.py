@@ -1,4 +1,4 @@
-"""Pictures of sound."""
+"""Pictures of sound, of images beside each other, and of codes."""
 
 import numpy as np
 
@@ -22,13 +22,9 @@ def spectrogram_comparison(x, y, *, sample_rate=16000, titles=("input", "output"
     """
     if len(titles) != 2:
         raise ValueError(f"titles must be two, one for each picture; got {titles!r}.")
-    if path is not None and not str(path).endswith(".png"):
-        raise ValueError(f"path must end in .png; got {str(path)!r}.")
+    check_png(path)
     import librosa
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    from audiozoo.atomic import make_folder, replacing
     from audiozoo.data.audio_io import mono_at_rate
 
     window_length, hop = 1024, 256
@@ -40,8 +36,7 @@ def spectrogram_comparison(x, y, *, sample_rate=16000, titles=("input", "output"
         for a in sounds
     ]
     loudest = max(magnitude.max() for magnitude in magnitudes) or 1.0
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((10, 6))
     panels = figure.subplots(2, 1, sharex=True, sharey=True)
     for panel, magnitude, title in zip(panels, magnitudes, titles, strict=True):
         decibels = 20.0 * np.log10(np.maximum(magnitude / loudest, 1e-5))
@@ -58,8 +53,101 @@ def spectrogram_comparison(x, y, *, sample_rate=16000, titles=("input", "output"
         panel.set(title=title, ylabel="frequency / kHz")
     panels[-1].set_xlabel("time / s")
     figure.colorbar(image, ax=panels, label="level / dB")
+    return saved(figure, path)
+
+
+def image_rows(rows, *, titles, path=None):
+    """Rows of grey images beneath each other.
+
+    Args:
+        rows: each ``(images, height, width)`` in 0..1, all of one shape; 1 is drawn white.
+        titles: of the rows.
+        path: file ending in .png to write as well, or None.
+
+    Returns:
+        matplotlib ``Figure``.
+
+    Raises:
+        ValueError: rows of unequal shapes, not one title for each, or a path of another format.
+        OutputError: the file cannot be written.
+    """
+    check_png(path)
+    shapes = {np.shape(row) for row in rows}
+    if len(shapes) != 1 or len(titles) != len(rows) or len(next(iter(shapes))) != 3:
+        raise ValueError(
+            "rows must be (images, height, width), all of one shape, and titles one for each; got shapes "
+            f"{sorted(shapes)} and {len(titles)} titles."
+        )
+    columns, height, width = next(iter(shapes))
+    figure = new_figure((0.8 * columns, 0.8 * height / width * len(rows) + 0.3 * len(rows)))
+    for panel, row, title in zip(np.atleast_1d(figure.subplots(len(rows), 1)), rows, titles, strict=True):
+        framed = np.pad(row, ((0, 0), (0, 0), (0, 1)), constant_values=0.5)  # to see where the next begins
+        panel.imshow(np.hstack(list(framed)), cmap="gray", vmin=0.0, vmax=1.0)
+        panel.set_title(title, fontsize=9)
+        panel.set_axis_off()
+    return saved(figure, path)
+
+
+def latent_scatter(codes, *, labels=None, axes=("first dimension", "second dimension"), path=None):
+    """Codes as points of a plane.
+
+    Args:
+        codes: ``(points, 2)``.
+        labels: one for each point, by which it is coloured, or None.
+        axes: what the two are.
+        path: file ending in .png to write as well, or None.
+
+    Returns:
+        matplotlib ``Figure``.
+
+    Raises:
+        ValueError: codes of another shape, not one label for each, or a path of another format.
+        OutputError: the file cannot be written.
+    """
+    check_png(path)
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or codes.shape[1] != 2:
+        raise ValueError(f"codes must be (points, 2); got shape {codes.shape}. Choose two dimensions.")
+    if labels is not None and len(labels) != len(codes):
+        raise ValueError(f"labels must be one for each of {len(codes)} points; got {len(labels)}.")
+    figure = new_figure((6, 5.5))
+    panel = figure.subplots()
+    kinds = [None] if labels is None else sorted(set(labels))
+    colours = "tab10" if len(kinds) <= 10 else "turbo"
+    from matplotlib import colormaps
+
+    for number, kind in enumerate(kinds):
+        chosen = codes if kind is None else codes[np.asarray(labels) == kind]
+        share = number if len(kinds) <= 10 else number / (len(kinds) - 1)
+        panel.plot(*chosen.T, ".", markersize=4, alpha=0.7, color=colormaps[colours](share), label=kind)
+    panel.set(xlabel=axes[0], ylabel=axes[1], aspect="equal")
+    if 1 < len(kinds) <= 30:
+        panel.legend(fontsize=8, markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return saved(figure, path)
+
+
+def check_png(path):
+    """Raise ValueError unless ``path`` is None or ends in .png."""
+    if path is not None and not str(path).endswith(".png"):
+        raise ValueError(f"path must end in .png; got {str(path)!r}.")
+
+
+def new_figure(inches):
+    """A matplotlib ``Figure`` that no window shows, ready to be drawn into."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=inches, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def saved(figure, path):
+    """The figure, written to ``path`` whole or not at all, unless that is None."""
     if path is not None:
         from pathlib import Path
+
+        from audiozoo.atomic import make_folder, replacing
 
         make_folder(Path(path).parent)
         with replacing(path) as draft:

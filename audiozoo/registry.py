@@ -106,7 +106,7 @@ class Train(_Section):
         learning_rate: of Adam, in the first epoch.
         warmup_steps: batches over which the learning rate rises to that.
         decay_per_epoch: factor on the learning rate after each epoch.
-        batch_size: clips.
+        batch_size: clips, or images.
         clip_seconds: length of a clip.
         average_momentum: of the running average of the weights that is validated and kept, such as 0.999;
             0 for the weights themselves.
@@ -114,10 +114,12 @@ class Train(_Section):
         epochs: in all.
         validation_seconds: end of every file that is kept out of training, where whole recordings of one
             instrument are trained on.
-        test_share: of the files that is kept out, where many files are trained on.
+        test_share: of the files that is kept out, where many files are trained on; of the images, where a set
+            has no test part.
         recording_pattern: regular expression that finds, as its first group in the path of a file, the
             recording that the file was cut from. Files of one recording are trained on or held out together.
             Without it, and where it finds nothing, every file is a recording.
+        binarize: images: each pixel is drawn anew, on or off, every time that it is used.
         beta_warmup_epochs: over which the weight of a VAE's divergence rises to its ``beta``.
         seed: of crops and initial weights.
     """
@@ -133,6 +135,7 @@ class Train(_Section):
     validation_seconds: Annotated[Number, Field(ge=0)] = 20.0
     test_share: Annotated[Number, Field(ge=0, lt=1)] = 0.2
     recording_pattern: str | None = None
+    binarize: bool = False
     beta_warmup_epochs: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

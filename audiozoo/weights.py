@@ -43,7 +43,7 @@ def locate(preset: Preset, *, offline: bool | None = None) -> Path:
     if cached.is_file() and _fault(cached, weights) is None:
         return cached
     _discard(cached)
-    return _download(preset, cached, offline=_is_offline() if offline is None else offline)
+    return _download(preset, cached, offline=network_is_forbidden() if offline is None else offline)
 
 
 def cache_folder() -> Path:
@@ -54,6 +54,11 @@ def cache_folder() -> Path:
     import pooch  # 0.05 s, which listing and packaged weights do without
 
     return Path(pooch.os_cache("audiozoo"))
+
+
+def network_is_forbidden() -> bool:
+    """Whether ``AUDIOZOO_OFFLINE`` forbids the network."""
+    return os.environ.get("AUDIOZOO_OFFLINE", "") not in ("", "0")
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -131,10 +136,6 @@ def _packaged(preset):
     if preset.folder is None:
         return ()
     return preset.folder / "weights" / preset.weights.file, preset.folder / preset.weights.file
-
-
-def _is_offline():
-    return os.environ.get("AUDIOZOO_OFFLINE", "") not in ("", "0")
 
 
 def _fault(path, weights: Weights):

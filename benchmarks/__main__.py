@@ -9,6 +9,7 @@ from benchmarks import (
     curves,
     frechet,
     inversion,
+    mnist,
     package,
     quality,
     report,
@@ -29,6 +30,7 @@ app.command("frechet")(frechet.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
+app.command("mnist")(mnist.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 

@@ -1,4 +1,4 @@
-"""From result files to RESULTS.md and the README's table of models: nothing there is typed by hand."""
+"""From result files to RESULTS.md and the tables of README.md and docs/vae.md: none is typed by hand."""
 
 if not __package__:
     import as_module  # noqa: F401
@@ -10,6 +10,7 @@ from benchmarks import results, tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
+MNIST_BEGIN, MNIST_END = "<!-- mnist:begin -->", "<!-- mnist:end -->"
 BACKENDS = ("tensorflow", "jax", "torch")
 
 # Columns of a table: heading, path in the values, format of the number.
@@ -28,6 +29,17 @@ MEAN_COLUMNS = (
     ("active dimensions", ("mean", "active_dimensions"), ".1f"),
     ("f0 / cents", ("mean", "f0_median_error_cents"), ".1f"),
     ("loudness / dB", ("mean", "loudness_mean_error_db"), ".1f"),
+)
+MNIST_COLUMNS = (
+    ("variant", "variant", ""),
+    ("numbers in the code", "latent_dim", ""),
+    ("warm-up / epochs", "warmup_epochs", ""),
+    ("parameters", "parameters", ","),
+    ("bound, training images / nats", "train_elbo_nats", ".1f"),
+    ("bound, test images / nats", "test_elbo_nats", ".1f"),
+    ("KL divergence / nats", "test_kl_nats", ".1f"),
+    ("active dimensions", "active_dimensions", ""),
+    ("training, one core / s", "training_core_seconds", ".0f"),
 )
 SET_SCORES = ("frechet", "frechet_infinity", "kad", "kid", "precision", "recall", "density", "coverage")
 SPEED_COLUMNS = (
@@ -92,18 +104,29 @@ INVERSION_COLUMNS = (
 
 
 def main():
-    """Write benchmarks/RESULTS.md and the table of models in README.md."""
+    """Write benchmarks/RESULTS.md, the table of models in README.md, and that of digits in docs/vae.md."""
     (ROOT / "benchmarks" / "RESULTS.md").write_text(results_page())
-    readme = ROOT / "README.md"
+    readme, tutorial = ROOT / "README.md", ROOT / "docs" / "vae.md"
     readme.write_text(with_table(readme.read_text()))
-    print("written: benchmarks/RESULTS.md, README.md")
+    tutorial.write_text(with_mnist_table(tutorial.read_text()))
+    print("written: benchmarks/RESULTS.md, README.md, docs/vae.md")
 
 
 def with_table(readme):
     """The README's text with its table of models made anew."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{model_table()}\n{END}{after}"
+    return between(readme, BEGIN, model_table(), END)
+
+
+def with_mnist_table(tutorial):
+    """The text of docs/vae.md with its table of what was trained made anew."""
+    return between(tutorial, MNIST_BEGIN, mnist_table(results.read("mnist_vae").values), MNIST_END)
+
+
+def between(text, begin, inner, end):
+    """The text with what stands between two marks replaced."""
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{inner}\n{end}{after}"
 
 
 def model_table():
@@ -172,6 +195,7 @@ def results_page():
         *variants_section(),
         *frechet_section(),
         *inversion_section(),
+        *mnist_section(),
         *student_section(),
         "## Every result file",
     ]
@@ -361,6 +385,36 @@ def inversion_section():
         headings = [heading for heading, _, _ in INVERSION_COLUMNS]
         rows = [[shown(row.get(key), form) for _, key, form in INVERSION_COLUMNS] for row in values["rows"]]
         yield table(headings, rows)
+
+
+def mnist_section():
+    """The VAE of digits: sizes of its code, variants, warm-up."""
+    if "mnist_vae" in results.names():
+        values = results.read("mnist_vae").values
+        images = values["epochs"] * values["steps_per_epoch"] * values["batch_size"]
+        yield "## The VAE of digits"
+        yield (
+            f"{values['data']}: {values['training_images']:,} images to train on, {values['test_images']:,} "
+            "that none was trained on; pixels drawn on or off; each model has seen "
+            f"{images:,} images. The bound is that on the logarithm of an image's probability; higher is "
+            "better."
+        )
+        yield mnist_table(values)
+        if "preset" in values:
+            preset = values["preset"]
+            yield (
+                f"`{preset['name']}`, trained as its card says, on the same test images: bound "
+                f"{preset['test_elbo_nats']:.1f} nats, KL divergence {preset['test_kl_nats']:.1f} nats, "
+                f"{preset['active_dimensions']} active dimensions."
+            )
+        yield "![The bound over the images seen](../docs/images/vae_elbo_curves.png)"
+
+
+def mnist_table(values):
+    """One row a model of the result file ``mnist_vae``."""
+    headings = [heading for heading, _, _ in MNIST_COLUMNS]
+    rows = [[shown(row[key], form) for _, key, form in MNIST_COLUMNS] for row in values["models"].values()]
+    return table(headings, rows)
 
 
 def student_section():

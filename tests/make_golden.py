@@ -52,9 +52,27 @@ def spectral_outputs(model, audio):
     return {"code": code, "spectrogram": model.decode_spectrogram(code, samples=len(audio))}
 
 
+def digit_inputs():
+    """A disc and a bar, blurred: no digits, but of their kind."""
+    row, column = np.mgrid[:28, :28] - 13.5
+    disc = 1.0 / (1.0 + np.exp(np.hypot(row, column) - 7.0))
+    bar = 1.0 / (1.0 + np.exp(np.abs(column) - 2.0) * np.exp(np.maximum(np.abs(row) - 9.0, 0.0)))
+    return {"image": np.stack([disc, bar]).astype("float32")}
+
+
+def digit_outputs(model, image):
+    """The codes of both, what they are remembered as, the way between them, and a draw from nothing."""
+    return model.code_distribution(image) | {
+        "reconstruction": model.reconstruct(image),
+        "way": model.interpolate(*image, 3),
+        "sample": model.sample(2, seed=0),
+    }
+
+
 # Inputs, and what to do with them, for each architecture that has a released preset.
 CASES = {
     "DDSPDecoder": (ddsp_inputs, ddsp_outputs),
+    "MnistVAE": (digit_inputs, digit_outputs),
     "Conv1DResnetVAE": (lambda: chord(8000), waveform_outputs),
     "SpectralVAE": (lambda: chord(44100), spectral_outputs),
 }

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "losses": NUMERICAL,
     "metrics": {"errors", "data.audio_io"},
     "latent": NUMERICAL,
-    "data": NUMERICAL | {"weights.cache_folder"},
+    "data": NUMERICAL | {"weights.cache_folder", "weights.network_is_forbidden"},
     "plots": NUMERICAL | {"data.audio_io"},
     "models.base": NUMERICAL | {"registry", "weights"},
     # Changing the sound of a recording, or of a voice while it sings, needs its samples and features, no more

@@ -4,7 +4,7 @@ from matplotlib import pyplot
 from matplotlib.image import imread
 
 from audiozoo.errors import AudioError, OutputError
-from audiozoo.plots import spectrogram_comparison
+from audiozoo.plots import image_rows, latent_scatter, spectrogram_comparison
 
 
 def sine(hz, seconds=1.0, sample_rate=16000):
@@ -69,3 +69,49 @@ def test_bad_audio_is_refused():
         spectrogram_comparison(sine(440), sine(440), sample_rate=0)
     with pytest.raises(AudioError, match=r"Pass audio\.T"):
         spectrogram_comparison(np.zeros((2, 16000)), sine(440))
+
+
+def test_images_stand_in_rows_with_a_line_between_them(tmp_path):
+    rows = np.random.default_rng(0).random((2, 5, 8, 6))
+    figure = image_rows(rows, titles=("A", "B"), path=tmp_path / "a.png")
+    assert [panel.get_title() for panel in figure.axes] == ["A", "B"]
+    for panel, row in zip(figure.axes, rows, strict=True):
+        (image,) = panel.get_images()
+        drawn = np.asarray(image.get_array())
+        assert drawn.shape == (8, 5 * 7)
+        np.testing.assert_array_equal(drawn[:, 7:13], row[1])
+        assert image.get_clim() == (0.0, 1.0)  # the same grey in every row
+    assert imread(tmp_path / "a.png").ndim == 3
+
+
+def test_codes_are_points_coloured_by_label():
+    codes = np.random.default_rng(0).standard_normal((30, 2))
+    labels = [str(index % 3) for index in range(30)]
+    (panel,) = latent_scatter(codes, labels=labels, axes=("a", "b")).axes
+    assert [line.get_label() for line in panel.lines] == ["0", "1", "2"]
+    np.testing.assert_array_equal(panel.lines[1].get_xydata(), codes[1::3])
+    assert len({line.get_color() for line in panel.lines}) == 3
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("a", "b")
+    (panel,) = latent_scatter(codes).axes
+    np.testing.assert_array_equal(panel.lines[0].get_xydata(), codes)
+    assert panel.get_legend() is None
+    (panel,) = latent_scatter(codes, labels=list(range(30))).axes
+    assert len({tuple(line.get_color()) for line in panel.lines}) == 30
+
+
+def test_pictures_of_something_else_are_refused():
+    with pytest.raises(ValueError, match=r"rows must be \(images, height, width\), all of one shape"):
+        image_rows([np.zeros((2, 4, 4)), np.zeros((3, 4, 4))], titles=("a", "b"))
+    with pytest.raises(ValueError, match="and titles one for each"):
+        image_rows([np.zeros((2, 4, 4))], titles=("a", "b"))
+    with pytest.raises(ValueError, match=r"codes must be \(points, 2\); got shape \(5, 3\)"):
+        latent_scatter(np.zeros((5, 3)))
+    with pytest.raises(ValueError, match="labels must be one for each of 5 points; got 4"):
+        latent_scatter(np.zeros((5, 2)), labels="abcd")
+    for draw in (lambda path: latent_scatter(np.zeros((5, 2)), path=path), check_rows):
+        with pytest.raises(ValueError, match=r"path must end in .png; got 'a.pdf'"):
+            draw("a.pdf")
+
+
+def check_rows(path):
+    return image_rows([np.zeros((2, 4, 4))], titles=("a",), path=path)

@@ -200,6 +200,11 @@ class ClipCrops:
             for start in range(0, max(1, len(self.clips[index].audio) - self.samples + 1), self.samples)
         ]
 
+    def labels(self, places):
+        """The label of each of these places, or None where all clips lie in one folder."""
+        found = [self.clips[index].label for index, _ in places]
+        return found if len({clip.label for clip in self.clips}) > 1 else None
+
     def collate(self, which, starts):
         """The crops at these places, stacked."""
         audio = np.zeros((len(which), self.samples), "float32")

@@ -110,16 +110,17 @@ class FeatureCrops:
 
 
 def training_pairs(batch):
-    """A batch as Keras wants it: ``(inputs, target)``, the target being the audio.
+    """A batch as Keras wants it: ``(inputs, target)``, the target being the audio, or the image.
 
-    A model that is told nothing of the sound is given the sound itself.
+    A model that is told nothing of the target is given the target itself.
     """
-    inputs = {name: value for name, value in batch.items() if name != "audio"}
-    return inputs or {"audio": batch["audio"]}, batch["audio"]
+    name = "image" if "image" in batch else "audio"
+    inputs = {key: value for key, value in batch.items() if key != name}
+    return inputs or {name: batch[name]}, batch[name]
 
 
 class HeldOut(keras.utils.PyDataset):
-    """The held-out crops as ``(inputs, target)`` batches, in order, for ``fit(validation_data=...)``."""
+    """What is held out as ``(inputs, target)`` batches, in order, for ``fit(validation_data=...)``."""
 
     def __init__(self, crops):
         super().__init__()

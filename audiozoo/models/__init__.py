@@ -5,6 +5,7 @@ from audiozoo.models.base import AudioModel
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
+from audiozoo.models.mnist_vae import MnistVAE
 from audiozoo.models.spectral_vae import SpectralVAE
 from audiozoo.models.vae import VAE
 
@@ -15,5 +16,6 @@ __all__ = [
     "Conv1DResnetVAE",
     "Conv1DResnetVAESeed",
     "DDSPDecoder",
+    "MnistVAE",
     "SpectralVAE",
 ]

@@ -24,8 +24,8 @@ class AudioModel(keras.Model):
     Attributes:
         architectures: every subclass by its name, the table that presets refer to.
         preset: the preset that the model was loaded from, or None.
-        trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, or ``"clips"``,
-            files of any sound.
+        trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, ``"clips"``, files
+            of any sound, or ``"images"``.
         gains_from_xla: whether XLA is worth its compilation under TensorFlow on a CPU.
     """
 
@@ -69,7 +69,7 @@ class AudioModel(keras.Model):
         """
 
     def render(self, inputs):
-        """Audio ``(batch, samples)`` of a batch of training inputs, to be heard beside its target."""
+        """What a batch of training inputs becomes, to be heard or seen beside its target."""
         raise NotImplementedError
 
     def perform(self, audio, sample_rate):

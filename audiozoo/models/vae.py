@@ -161,13 +161,24 @@ class VAE(AudioModel, abstract=True):
             ValueError: what is no item of this model, or no batch of them. For sounds an AudioError: they are
                 of unequal lengths, too short, not finite, of another type or shape.
         """
+        code = self.code_distribution(items)
+        return drawn(code, seed) if sample else code["mean"]
+
+    def code_distribution(self, items):
+        """The posterior of an item's code: a Gaussian of which every dimension is independent.
+
+        Args:
+            items: as for ``encode``.
+
+        Returns:
+            Dict: ``mean`` and ``log_variance``, each as ``encode`` returns a code.
+
+        Raises:
+            ValueError: as ``encode``.
+        """
         items, single = self.as_items(items, name=self.encodes)
-        posterior = self._in_batches(self._posterior, {"items": items})
-        latent = posterior["mean"]
-        if sample:
-            noise = np.random.default_rng(seed).standard_normal(latent.shape, dtype="float32")
-            latent = latent + np.exp(0.5 * posterior["log_variance"]) * noise
-        return latent[0] if single else latent
+        code = self._in_batches(self._posterior, {"items": items})
+        return {name: value[0] if single else value for name, value in code.items()}
 
     def decode(self, latent):
         """The item of a code.
@@ -286,6 +297,12 @@ class VAE(AudioModel, abstract=True):
             raise ValueError(f"latent must be finite; {int((~np.isfinite(latent)).sum())} values are not.")
         single = latent.ndim == len(shape)
         return (latent[None] if single else latent), single
+
+
+def drawn(code, seed):
+    """A draw from the posterior that ``code_distribution`` gives, the same on every backend."""
+    noise = np.random.default_rng(seed).standard_normal(code["mean"].shape, dtype="float32")
+    return code["mean"] + np.exp(0.5 * code["log_variance"]) * noise
 
 
 def linear_path(start, end, positions):

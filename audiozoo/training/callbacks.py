@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch: the checkpoint, the best preset, something to hear."""
+"""What happens at the end of each epoch: the checkpoint, the best preset, something to hear and to see."""
 
 import json
 import math
@@ -11,8 +11,13 @@ import numpy as np
 from audiozoo.atomic import replacing
 from audiozoo.data.audio_io import write_audio
 from audiozoo.errors import TrainingError
-from audiozoo.plots import spectrogram_comparison
+from audiozoo.metrics import kl_per_dimension
+from audiozoo.plots import image_rows, latent_scatter, spectrogram_comparison
 from audiozoo.training.averaging import averaged_weights
+
+# Of what is held out, after each epoch.
+SHOWN_IMAGES = 12
+SCATTERED_POINTS = 4000
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -138,6 +143,85 @@ class Listening(keras.callbacks.Callback):
         return pairs
 
 
+class Viewing(keras.callbacks.Callback):
+    """After each epoch, held-out images and what the model makes of them, to see.
+
+    Written and shown as by ``Listening``.
+
+    Args:
+        folder: of the run.
+        held_out: batch ``(inputs, target)`` whose first images are the examples; None where nothing is.
+    """
+
+    def __init__(self, folder, held_out):
+        super().__init__()
+        self.folder, self.held_out = pathlib.Path(folder), held_out
+        self.board = TensorBoardWriter.if_possible(self.folder / "logs")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.board:
+            self.board.scalars(epoch + 1, logs or {})
+        if not self.held_out:
+            return
+        inputs, target = self.held_out
+        few = {name: value[:SHOWN_IMAGES] for name, value in inputs.items()}
+        with averaged_weights(self.model):
+            rebuilt = self.model.render(few)
+        figure = image_rows(
+            [target[:SHOWN_IMAGES], rebuilt],
+            titles=("held out", "reconstruction"),
+            path=self.folder / "examples" / f"epoch_{epoch + 1:04d}_held_out.png",
+        )
+        if self.board:
+            self.board.picture(epoch + 1, "held_out/images", figure)
+
+
+class LatentScatter(keras.callbacks.Callback):
+    """After each epoch, the codes of what is held out in the two dimensions that say most.
+
+    Those are the dimensions with the largest KL divergence; the points are means of posteriors, one an item
+    or frame, coloured by label where there is one. Written and shown as by ``Listening``.
+
+    Args:
+        folder: of the run.
+        crops: of the training, with ``validation_places``, ``collate`` and ``labels``.
+        items: how many are encoded at most, evenly from all that is held out.
+    """
+
+    def __init__(self, folder, crops, *, items):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        places = crops.validation_places()
+        places = [places[index] for index in evenly(len(places), items)]
+        self.batch = crops.collate(*zip(*places, strict=True)) if places else None
+        self.labels = crops.labels(places)
+        self.board = TensorBoardWriter.if_possible(self.folder / "logs")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.batch is None:
+            return
+        with averaged_weights(self.model):
+            code = self.model.code_distribution(self.batch[self.model.encodes])
+        means = np.reshape(code["mean"], (-1, code["mean"].shape[-1]))
+        chosen = evenly(len(means), SCATTERED_POINTS)
+        kl = kl_per_dimension(**code)
+        first, second = np.resize(np.argsort(kl)[::-1], 2)  # of a single dimension, twice that one
+        labels = self.labels and np.repeat(self.labels, len(means) // len(self.labels))[chosen]
+        figure = latent_scatter(
+            means[chosen][:, [first, second]],
+            labels=labels,
+            axes=[f"dimension {index} ({kl[index]:.2f} nats)" for index in (first, second)],
+            path=self.folder / "examples" / f"epoch_{epoch + 1:04d}_codes.png",
+        )
+        if self.board:
+            self.board.picture(epoch + 1, "held_out/codes", figure)
+
+
+def evenly(count, most):
+    """Up to ``most`` whole numbers below ``count``, evenly spread."""
+    return np.unique(np.linspace(0, max(0, count - 1), min(count, most)).round().astype(int))
+
+
 class TensorBoardWriter:
     """Scalars, audio and figures for TensorBoard, through TensorFlow's summary writer."""
 
@@ -161,9 +245,13 @@ class TensorBoardWriter:
 
     def example(self, step, name, audio, sample_rate, figure):
         """One example's sound and picture."""
-        figure.canvas.draw()
-        picture = np.asarray(figure.canvas.buffer_rgba())[None, :, :, :3]
         with self.writer.as_default(step=step):
             self.tf.summary.audio(f"{name}/sound", audio[None, :, None], sample_rate)
-            self.tf.summary.image(f"{name}/spectrogram", picture)
+        self.picture(step, f"{name}/spectrogram", figure)
+
+    def picture(self, step, name, figure):
+        """One figure."""
+        figure.canvas.draw()
+        with self.writer.as_default(step=step):
+            self.tf.summary.image(name, np.asarray(figure.canvas.buffer_rgba())[None, :, :, :3])
         self.writer.flush()

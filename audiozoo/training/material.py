@@ -1,4 +1,4 @@
-"""What a kind of model trains on: how a folder of sound becomes batches for it."""
+"""What a kind of model trains on: how a folder of sound, or a set of images, becomes batches for it."""
 
 import dataclasses
 
@@ -6,21 +6,22 @@ from audiozoo.data.clips import ClipCrops, audio_folder
 from audiozoo.data.datasets import instrument_folder
 from audiozoo.data.features import loudness_statistics
 from audiozoo.data.freesound import freesound_loops, is_freesound
+from audiozoo.data.images import ImageBatches, load_images
 from audiozoo.data.pipelines import FeatureCrops
 
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """A folder, ready to be trained on.
+    """Data, ready to be trained on.
 
     Attributes:
-        crops: batches by number, and held-out crops: ``FeatureCrops`` or ``ClipCrops``.
-        files: name and length in samples of each file.
+        crops: batches by number, and what is held out: ``FeatureCrops``, ``ClipCrops`` or ``ImageBatches``.
+        files: name and length in samples of each file; name of a set, and number of its images.
         config: arguments of the model that the data give.
         licenses: of the files, where the data say so.
     """
 
-    crops: FeatureCrops | ClipCrops
+    crops: FeatureCrops | ClipCrops | ImageBatches
     files: list[tuple[str, int]]
     config: dict[str, float]
     licenses: tuple[str, ...] = ()
@@ -71,10 +72,23 @@ def read_folder(data, *, sample_rate, recording_pattern, progress):
     return audio_folder(data, recording_pattern=recording_pattern, **reading)
 
 
+def images(data, config, settings, *, validation_files, progress):
+    """A set of images, by its name or from a file."""
+    found = load_images(data)
+    batches = ImageBatches(
+        found,
+        batch_size=settings.batch_size,
+        test_share=settings.test_share,
+        binarize=settings.binarize,
+        seed=settings.seed,
+    )
+    return Material(batches, [(found.name, len(found.pixels))], {"image_size": found.size})
+
+
 def files_of(recordings):
     """Name and length of each."""
     return [(recording.name, len(recording.audio)) for recording in recordings]
 
 
 # By the ``trains_on`` of a model.
-MATERIALS = {"instrument": instrument, "clips": clips}
+MATERIALS = {"instrument": instrument, "clips": clips, "images": images}

@@ -13,16 +13,25 @@ from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import read_audio
 from audiozoo.data.pipelines import HeldOut, training_stream
 from audiozoo.errors import InvalidPreset, TrainingError
-from audiozoo.models import AudioModel
+from audiozoo.models import VAE, AudioModel
 from audiozoo.models.base import jit_choice
 from audiozoo.training.averaging import AveragedValidation, averaged_weights
-from audiozoo.training.callbacks import BetaWarmup, FiniteLoss, Listening, Progress
+from audiozoo.training.callbacks import (
+    BetaWarmup,
+    FiniteLoss,
+    LatentScatter,
+    Listening,
+    Progress,
+    Viewing,
+)
 from audiozoo.training.checkpoint import Checkpoint
 from audiozoo.training.material import MATERIALS
 from audiozoo.training.schedule import WarmupThenDecay
 from audiozoo.zoo import load
 
 ADAPT_BATCHES = 64  # whose statistics a model that standardises its input takes
+# Of what is held out: images are many and cheap to encode; a clip is many points by itself.
+SCATTERED_IMAGES, SCATTERED_CLIPS = 1000, 48
 
 
 def train(
@@ -46,12 +55,13 @@ def train(
 
     Args:
         preset: name or path of a preset with a ``train`` section, or a ``registry.Preset``.
-        data: folder of recordings of one instrument, or for a model that trains on clips of any sound files.
+        data: folder of recordings of one instrument, or for a model that trains on clips of any sound files;
+            for one that trains on images see ``audiozoo.data.images.load_images``.
         out: folder of the run: ``preset/`` (best epoch so far; ``audiozoo.load`` opens it),
             ``checkpoint.npz``, ``history.jsonl``, ``examples/``, ``logs/`` for TensorBoard.
         epochs: total number, instead of the preset's.
         max_minutes: end after the epoch in which this much time has passed.
-        monitor: audio files to transfer after each epoch.
+        monitor: audio files to transfer after each epoch, where the model plays sound.
         initial: name or path of a preset of the same configuration whose weights to begin with, such as one
             that was trained on more recordings of the instrument; None begins with random weights.
         validation_files: shell pattern of the recordings by whose end the best epoch is chosen. The end
@@ -68,8 +78,9 @@ def train(
     Raises:
         InvalidPreset: the preset has no ``train`` section.
         DataError: no usable recording, none long enough, or none named by ``validation_files``.
-        TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration,
-            ``out`` holds a run with other settings or a damaged checkpoint, or the loss is not finite.
+        TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration, there is
+            a ``monitor`` for a model of images, ``out`` holds a run with other settings or a damaged
+            checkpoint, or the loss is not finite.
         OutputError: ``out`` cannot be written.
     """
     began = time.monotonic()
@@ -81,6 +92,12 @@ def train(
     architecture = AudioModel.architectures[preset.architecture]
     config = {name: value.default for name, value in inspect.signature(architecture).parameters.items()}
     config |= preset.config
+    seen = architecture.trains_on == "images"
+    if seen and monitor:
+        raise TrainingError(
+            f"monitor must be left out: {preset.architecture} makes images; got {monitor[0]!r}. What "
+            "it makes of held-out images is in the folder examples."
+        )
     monitors = {  # numbered, since two files in different folders may share a name
         f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=config["sample_rate"])
         for number, path in enumerate(monitor, start=1)
@@ -117,12 +134,16 @@ def train(
             model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
     held_out = HeldOut(crops)
+    example = held_out[0] if len(held_out) else None
     keeper = Progress(out, checkpoint, restored, save_best=save_best, max_minutes=max_minutes)
+    shown = [Viewing(out, example) if seen else Listening(out, example, monitors)]
+    if isinstance(model, VAE):
+        shown.append(LatentScatter(out, crops, items=SCATTERED_IMAGES if seen else SCATTERED_CLIPS))
     callbacks = [
         FiniteLoss(),
         AveragedValidation(),
         *([BetaWarmup(settings.beta_warmup_epochs)] if settings.beta_warmup_epochs else []),
-        Listening(out, held_out[0] if len(held_out) else None, monitors),
+        *shown,
         keeper,
     ]
     if done < settings.epochs:
@@ -158,7 +179,14 @@ def begin_with(model, initial, *, given):
             f"initial {str(initial)!r} must have the configuration that is trained; it has another "
             f"{'; '.join(differing)}. Choose another preset to begin with, or leave it out."
         )
-    model.set_weights(source.get_weights())
+    try:
+        model.set_weights(source.get_weights())
+    except ValueError as error:
+        arguments = ", ".join(f"{name}={getattr(source, name)!r}" for name in given)
+        raise TrainingError(
+            f"initial {str(initial)!r} does not fit these data: it has {arguments}. Train on such data as it "
+            "was trained on, or leave it out."
+        ) from error
 
 
 def description(model, given):
@@ -172,10 +200,11 @@ def trained_card(preset, material, logs, initial):
     count = len(material.files)
     names = ", ".join(name for name, _ in material.files[:8])
     more = f" and {count - 8} more" if count > 8 else ""
+    what = f"{material.files[0][1]} images" if "image_size" in preset.config else f"{count} recordings"
     before = "" if initial is None else f", beginning with the weights of {registry.info(initial).name}"
     return registry.Card(
-        summary=f"{preset.architecture} trained as {preset.name} says, on {count} recordings{before}.",
-        weights_license="not stated; see the licences of the recordings",
+        summary=f"{preset.architecture} trained as {preset.name} says, on {what}{before}.",
+        weights_license="not stated; see the licence of what it was trained on",
         training_data=names + more,
         training_data_license=", ".join(material.licenses) or None,
         paper=preset.card.paper,

@@ -9,6 +9,8 @@ from benchmarks import report, results
 
 RELEASED = [name for name in audiozoo.list_models() if audiozoo.info(name).weights]
 SOURCES = {
+    "test_elbo_nats": ("{}", "preset", "test_elbo_nats"),
+    "test_kl_nats": ("{}", "preset", "test_kl_nats"),
     "mss": ("quality_{}", "mean", "mss"),
     "mss_without_chords": ("quality_{}_without_chords", "mean", "mss"),
     "f0_median_error_cents_without_chords": ("quality_{}_without_chords", "mean", "f0_median_error_cents"),
@@ -38,6 +40,12 @@ def test_the_table_of_the_readme_is_what_presets_and_result_files_say():
     readme = (report.ROOT / "README.md").read_text()
     assert report.BEGIN in readme
     assert readme == report.with_table(readme), "run: python -m benchmarks report"
+
+
+def test_the_table_of_the_tutorial_is_what_the_result_file_says():
+    tutorial = (report.ROOT / "docs" / "vae.md").read_text()
+    assert report.MNIST_BEGIN in tutorial
+    assert tutorial == report.with_mnist_table(tutorial), "run: python -m benchmarks report"
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -89,7 +97,7 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["quality", "throughput", "tables", "report", "scoring", "curves", "inversion"]
+    "name", ["quality", "throughput", "tables", "report", "scoring", "curves", "inversion", "mnist"]
 )
 def test_a_command_runs_as_a_file_from_anywhere(name, tmp_path):
     script = report.ROOT / "benchmarks" / f"{name}.py"

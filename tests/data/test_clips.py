@@ -42,6 +42,13 @@ def test_a_folder_is_a_label_and_files_come_in_order(clips):
     assert clips[0].audio.dtype == np.int16
 
 
+def test_places_have_labels_where_there_are_several_folders(clips):
+    some = crops(clips)
+    labels = some.labels(some.validation_places())
+    assert sorted(set(labels)) == ["jazz", "rock"]
+    assert crops(clips[:5]).labels(some.validation_places()[:1]) is None
+
+
 def test_other_rates_and_channels_become_mono_at_the_rate(tmp_path):
     time_seconds = np.arange(44100) / 44100
     stereo = np.stack([np.sin(2 * np.pi * 500 * time_seconds)] * 2, axis=1) * 0.5

@@ -8,7 +8,17 @@ import soundfile
 from matplotlib.image import imread
 
 from audiozoo.errors import TrainingError
-from audiozoo.training.callbacks import BetaWarmup, FiniteLoss, Listening, Progress
+from audiozoo.training import callbacks
+from audiozoo.training.callbacks import (
+    SCATTERED_POINTS,
+    BetaWarmup,
+    FiniteLoss,
+    LatentScatter,
+    Listening,
+    Progress,
+    Viewing,
+    evenly,
+)
 
 RATE = 16000
 
@@ -158,6 +168,125 @@ def test_tensorboard_shows_the_loss_and_the_examples_on_tensorflow(tmp_path):
     assert set(board.Tags()["tensors"]) == {"loss", "val_loss"} | examples
     losses = [(e.step, float(tensor_util.make_ndarray(e.tensor_proto))) for e in board.Tensors("loss")]
     assert losses == [(1, 2.0), (2, 1.0)]  # once an epoch, however many examples
+
+
+class Mirror:
+    """A model of images that turns them over, and whose codes are their first pixels."""
+
+    encodes = "image"
+    trainable_variables = ()
+    optimizer = keras.optimizers.SGD()
+
+    def render(self, inputs):
+        return 1.0 - inputs["image"]
+
+    def code_distribution(self, images):
+        mean = images[:, 0, :3] * np.array([0.1, 3.0, 2.0])
+        return {"mean": mean, "log_variance": np.zeros_like(mean)}
+
+
+class Pictures:
+    """Held-out images with labels, or without."""
+
+    def __init__(self, count, labelled=True):
+        self.count, self.labelled = count, labelled
+
+    def validation_places(self):
+        return [(index,) for index in range(self.count)]
+
+    def collate(self, which):
+        self.asked = list(which)
+        return {"image": np.random.default_rng(0).random((len(which), 8, 8))}
+
+    def labels(self, places):
+        return [str(index % 3) for (index,) in places] if self.labelled else None
+
+
+def test_images_are_shown_beside_what_the_model_makes_of_them(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(callbacks, "image_rows", lambda rows, **more: drawn.append((rows, more)))
+    monkeypatch.setattr(callbacks.TensorBoardWriter, "if_possible", lambda folder: None)
+    images = np.random.default_rng(0).random((20, 8, 8))
+    viewing = Viewing(tmp_path, ({"image": images}, images))
+    viewing.set_model(Mirror())
+    viewing.on_epoch_end(4, {"loss": 1.0})
+    ((rows, more),) = drawn
+    np.testing.assert_array_equal(rows[0], images[:12])
+    np.testing.assert_array_equal(rows[1], 1.0 - images[:12])
+    assert more["path"] == tmp_path / "examples" / "epoch_0005_held_out.png"
+    Viewing(tmp_path, None).on_epoch_end(4, {"loss": 1.0})
+    assert len(drawn) == 1
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_codes_are_scattered_along_the_two_dimensions_that_say_most(tmp_path, monkeypatch, labelled):
+    drawn = []
+    monkeypatch.setattr(callbacks, "latent_scatter", lambda codes, **more: drawn.append((codes, more)))
+    monkeypatch.setattr(callbacks.TensorBoardWriter, "if_possible", lambda folder: None)
+    pictures = Pictures(100, labelled)
+    scatter = LatentScatter(tmp_path, pictures, items=10)
+    assert pictures.asked == list(range(0, 100, 11))  # evenly from all of them
+    scatter.set_model(Mirror())
+    scatter.on_epoch_end(0, {})
+    ((codes, more),) = drawn
+    expected = np.random.default_rng(0).random((10, 8, 8))[:, 0, [1, 2]] * [3.0, 2.0]
+    np.testing.assert_allclose(codes, expected)
+    assert [axis.split(" (")[0] for axis in more["axes"]] == ["dimension 1", "dimension 2"]
+    if labelled:
+        assert list(more["labels"]) == [str(index % 3) for index in range(0, 100, 11)]
+    else:
+        assert more["labels"] is None
+
+
+def test_the_frames_of_a_clip_are_points_with_its_label(tmp_path, monkeypatch):
+    class Framewise(Mirror):
+        def code_distribution(self, images):
+            mean = np.repeat(np.arange(len(images))[:, None, None], 3000, axis=1) * np.ones(1)
+            return {"mean": mean, "log_variance": np.zeros_like(mean)}
+
+    drawn = []
+    monkeypatch.setattr(callbacks, "latent_scatter", lambda codes, **more: drawn.append((codes, more)))
+    monkeypatch.setattr(callbacks.TensorBoardWriter, "if_possible", lambda folder: None)
+    scatter = LatentScatter(tmp_path, Pictures(3), items=3)
+    scatter.set_model(Framewise())
+    scatter.on_epoch_end(0, {})
+    ((codes, more),) = drawn
+    assert codes.shape == (SCATTERED_POINTS, 2)  # a single dimension is both axes
+    np.testing.assert_array_equal(codes[:, 0], [int(label) for label in more["labels"]])
+
+
+def test_where_nothing_is_held_out_there_is_nothing_to_scatter(tmp_path):
+    scatter = LatentScatter(tmp_path, Pictures(0), items=10)
+    scatter.on_epoch_end(0, {})
+    assert not (tmp_path / "examples").exists()
+
+
+@pytest.mark.parametrize("count, most, expected", [(5, 9, [0, 1, 2, 3, 4]), (9, 3, [0, 4, 8]), (0, 3, [])])
+def test_a_few_are_taken_evenly_from_many(count, most, expected):
+    assert evenly(count, most).tolist() == expected
+
+
+def test_tensorboard_shows_images_and_codes_on_tensorflow(tmp_path):
+    pictures = Pictures(20)
+    images = pictures.collate(range(20))["image"]
+    for callback in (
+        Viewing(tmp_path, ({"image": images}, images)),
+        LatentScatter(tmp_path, pictures, items=9),
+    ):
+        callback.set_model(Mirror())
+        callback.on_epoch_end(0, {"loss": 2.0})
+    stems = {path.name for path in (tmp_path / "examples").iterdir()}
+    assert stems == {"epoch_0001_held_out.png", "epoch_0001_codes.png"}
+    if keras.backend.backend() != "tensorflow":
+        assert not (tmp_path / "logs").exists()
+        return
+    import tensorflow as tf
+
+    seen = []
+    for path in (tmp_path / "logs").iterdir():
+        events = tf.compat.v1.train.summary_iterator(str(path))
+        seen += [value.tag for event in events for value in event.summary.value]
+    assert sorted(seen) == ["held_out/codes", "held_out/images", "loss"]
 
 
 class Warming:

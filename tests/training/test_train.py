@@ -17,7 +17,7 @@ from audiozoo.data.audio_io import read_audio, write_audio
 from audiozoo.data.pipelines import FeatureCrops
 from audiozoo.data.tones import FMPlucks
 from audiozoo.errors import AudioError, DataError, InvalidPreset, OutputError, TrainingError
-from audiozoo.models import DDSPDecoder
+from audiozoo.models import DDSPDecoder, MnistVAE
 from audiozoo.training import callbacks, train
 from audiozoo.training.schedule import WarmupThenDecay
 
@@ -401,3 +401,51 @@ def test_a_vae_trains_on_folders_of_clips(tmp_path):
     model = audiozoo.load(result["preset_folder"])
     assert model.reconstruct(np.zeros(800, "float32")).shape == (800,)
     assert len(list((tmp_path / "run" / "examples").glob("*held_out.wav"))) == 2
+    assert len(list((tmp_path / "run" / "examples").glob("*codes.png"))) == 2
+
+
+# --- Images ---
+
+
+def digits_preset(**changes):
+    """The recipe of the digits in small: three epochs of three batches."""
+    recipe = audiozoo.info("mnist_vae")
+    settings = {"epochs": 3, "steps_per_epoch": 3, "batch_size": 8, "warmup_steps": 0} | changes
+    return recipe.model_copy(
+        update={
+            "config": dict(recipe.config) | {"variant": "dense", "hidden_units": 8, "latent_dim": 3},
+            "train": recipe.train.model_copy(update=settings),
+        }
+    )
+
+
+def test_a_vae_trains_on_images_of_any_size_and_its_divergence_warms_up(tmp_path):
+    preset = digits_preset(beta_warmup_epochs=2)
+    result = train(preset, "digits", out=tmp_path / "run", progress=False)
+    history = [json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()]
+    assert [entry["beta"] for entry in history] == pytest.approx([0.0, 0.5, 1.0])
+    assert history[0]["loss"] == pytest.approx(history[0]["reconstruction"], rel=1e-4)
+    assert history[0]["kl"] > 0.0
+    for entry in history:  # what is held out is judged by the whole of it
+        assert entry["val_loss"] == pytest.approx(entry["val_reconstruction"] + entry["val_kl"], rel=1e-4)
+    model = audiozoo.load(result["preset_folder"])
+    assert model.sample(2).shape == (2, 8, 8)
+    assert "1797 images" in model.preset.card.summary
+    names = {path.name for path in (tmp_path / "run" / "examples").iterdir()}
+    assert names == {f"epoch_000{n}_{kind}.png" for n in (1, 2, 3) for kind in ("held_out", "codes")}
+
+
+def test_images_are_refused_where_sound_is_asked_for_and_the_other_way_round(data, tmp_path):
+    with pytest.raises(TrainingError, match="monitor must be left out: MnistVAE makes images; got 'a.wav'"):
+        train(digits_preset(), "digits", out=tmp_path / "run", monitor=["a.wav"], progress=False)
+    with pytest.raises(DataError, match="data must be mnist, digits or the path of an .npz"):
+        train(digits_preset(), data, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_for_images_of_another_size_are_refused(tmp_path):
+    keras.utils.set_random_seed(0)
+    preset = digits_preset()
+    large = MnistVAE(**(preset.config | {"image_size": 9})).save_to_preset(tmp_path / "large", name="large")
+    with pytest.raises(TrainingError, match="does not fit these data: it has image_size=9. Train on such"):
+        train(preset, "digits", out=tmp_path / "run", initial=large, progress=False)
