@@ -135,7 +135,7 @@ def code_statistics(model, audio):
     """
     from audiozoo import metrics
 
-    posterior = model._in_batches(model._posterior, {"items": audio})
+    posterior = model.code_distribution(audio)
     mean, log_variance = posterior["mean"], posterior["log_variance"]
     kl = metrics.kl_per_dimension(mean, log_variance)
     return {
