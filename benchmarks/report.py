@@ -220,6 +220,16 @@ def quality_section():
         for record in records
     ]
     yield table(["result", *(heading for heading, _, _ in MEAN_COLUMNS)], rows)
+    folders = [
+        [f"{record.name.removeprefix('quality_')}, {folder}"]
+        + [shown(at(mean, keys[1:]), form) for _, keys, form in MEAN_COLUMNS]
+        for record in records
+        if len(record.values.get("mean_by_folder", {})) > 1
+        for folder, mean in record.values["mean_by_folder"].items()
+    ]
+    if folders:
+        yield "The files of each folder by themselves:"
+        yield table(["result, folder", *(heading for heading, _, _ in MEAN_COLUMNS)], folders)
     with_sets = [record for record in records if "sets" in record.values]
     if with_sets:
         yield (
