@@ -4,7 +4,6 @@ Three sources, none of which the package contains:
 
 - ``"mnist"``: 60,000 and 10,000 digits of 28 x 28, 11 MB, through ``keras.datasets``, which checks the file's
   hash and keeps it in a cache. By LeCun, Cortes and Burges; CC BY-SA 3.0, as stated by Keras.
-  hash and keeps it in its own cache. By LeCun, Cortes and Burges; CC BY-SA 3.0, as stated by Keras.
 - ``"digits"``: 1,797 digits of 8 x 8 that come with scikit-learn, for where there is no network: the test
   part of Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning
   Repository, whose terms they are under.
