@@ -135,6 +135,7 @@ def transfer(
     from audiozoo.zoo import load
 
     output_format(output)  # all that can be wrong with the paths is said before the work
+    _apart(source, output)
     audio, sample_rate = read_audio(source)
     make_folder(output.parent)
     model = _able("transfer", load(preset), preset)
@@ -170,6 +171,7 @@ def reconstruct(
     from audiozoo.zoo import load
 
     output_format(output)
+    _apart(source, output)
     audio, sample_rate = read_audio(source)
     make_folder(output.parent)
     model = _able("reconstruct", load(preset), preset)
@@ -321,6 +323,16 @@ def train(
         held_out = result["val_loss"]
         validation = "" if held_out is None else f", validation {held_out:.3f}"
         print(f"{result['preset_folder']}: {result['epochs']} epochs, loss {result['loss']:.3f}{validation}")
+
+
+def _apart(source, output):
+    """Raise OutputError if a recording would be replaced by what is made of it."""
+    from audiozoo.errors import OutputError
+
+    if output.exists() and source.exists() and output.samefile(source):
+        raise OutputError(
+            f"output {str(output)!r} is the input itself, which would be lost. Give another name."
+        )
 
 
 def _able(verb, model, preset):

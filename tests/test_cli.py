@@ -223,6 +223,15 @@ def test_reconstruct_gives_back_as_much_as_it_was_given(waves, run, tmp_path):
     assert (len(audio), sample_rate) == (8000, 8000)
 
 
+def test_a_recording_is_not_replaced_by_what_is_made_of_it(waves, run, tmp_path):
+    soundfile.write(tmp_path / "voice.wav", np.full(8000, 0.1), 8000)
+    before = (tmp_path / "voice.wav").read_bytes()
+    for command in ("reconstruct", "transfer"):
+        message = refused(run(command, tmp_path / "voice.wav", tmp_path / "voice.wav", "--preset", waves))
+        assert "is the input itself" in message
+    assert (tmp_path / "voice.wav").read_bytes() == before
+
+
 def test_a_model_is_not_asked_for_what_it_cannot_do(waves, run, tmp_path):
     soundfile.write(tmp_path / "voice.wav", np.full(8000, 0.1), 8000)
     words = {

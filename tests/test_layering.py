@@ -10,13 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOUNDATION = {"errors", "atomic", "progress"}
+FOUNDATION = {"arguments", "errors", "atomic", "progress"}
 NUMERICAL = FOUNDATION | {"dsp"}
 BACKENDS = {"tensorflow", "jax", "torch"}
 HEAVY = BACKENDS | {"keras", "numpy", "scipy", "librosa", "matplotlib", "soundfile", "h5py"}
 
 # A part of audiozoo, and the parts that it may import besides itself. A dotted entry admits that module only.
 MAY_IMPORT = {
+    "arguments": set(),
     "errors": set(),
     "atomic": {"errors"},
     "backend": {"errors"},
@@ -48,6 +49,7 @@ DOORS = {"facade", "cli", "__main__", "demo"}
 # Answering `audiozoo list` must not wait for a numerical library, so these import none at all.
 NOTHING_INSTALLED = HEAVY | {"pydantic", "yaml", "typer", "rich", "pooch"}
 LIGHT = {
+    "arguments": NOTHING_INSTALLED,
     "errors": NOTHING_INSTALLED,
     "atomic": NOTHING_INSTALLED,
     "progress": HEAVY,

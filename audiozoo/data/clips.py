@@ -11,6 +11,8 @@ import warnings
 
 import numpy as np
 
+from audiozoo.arguments import check_range, check_whole
+from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.data.cache import cached_audio
 from audiozoo.data.datasets import audio_paths
 from audiozoo.errors import AudioError, DataError
@@ -60,6 +62,7 @@ def audio_folder(folder, *, sample_rate, recording_pattern=None, cache=None, pro
     Raises:
         DataError: no such folder, or not one readable file in it.
     """
+    check_sample_rate(sample_rate)
     root, paths = audio_paths(folder)
 
     def about(path):
@@ -148,6 +151,7 @@ class ClipCrops:
 
     Raises:
         DataError: there is but one file, and part of the files is to be held out.
+        ValueError: a number out of its range.
     """
 
     def __init__(
@@ -161,10 +165,14 @@ class ClipCrops:
         gain_range_db=6.0,
         seed=0,
     ):
+        check_range("clip_seconds", clip_seconds, 1.0 / sample_rate, 3600.0)
+        check_range("test_share", test_share, 0.0, 0.99)
+        check_whole("batch_size", batch_size, 1)
+        check_whole("seed", seed, 0)
         if len(clips) < 2 and test_share > 0.0:
             raise DataError(
                 f"data must hold at least 2 files, one of them to be held out; it holds {clips[0].name!r} "
-                "alone. Cut it into several files, or set test_share to 0."
+                "alone. Cut it into several files, or set test_share to 0, in a preset train.test_share."
             )
         self.clips, self.batch_size, self.seed = clips, batch_size, seed
         self.gain_range_db = gain_range_db

@@ -59,6 +59,9 @@ def freesound_loops(folder, *, sample_rate=44100, free_only=True, cache=None, pr
             f"{len(unknown)} files left out, unknown to {METADATA}: {', '.join(unknown[:8])}{more}",
             stacklevel=2,
         )
+    barred = len(paths) - len(known) - len(unknown)
+    if barred and known:
+        warnings.warn(f"{barred} loops left out, whose licence is neither CC0 nor CC BY.", stacklevel=2)
     if not known:
         raise DataError(
             f"data {str(folder)!r} holds no loop under CC0 or CC BY that {METADATA} knows. Look at its "

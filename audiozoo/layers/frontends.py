@@ -1,9 +1,12 @@
 """What stands between audio and a network that reads pictures of it."""
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 from keras import layers, ops
 
+from audiozoo.arguments import check_whole
 from audiozoo.dsp import inversion
 from audiozoo.dsp.mel import compress, expand, mel_filters
 from audiozoo.dsp.spectra import analysis_window, stft_magnitude
@@ -83,6 +86,8 @@ class AudioTransform(layers.Layer):
 
     def check_arguments(self):
         """Raise ValueError for windows and gains that nothing can be made of."""
+        check_whole("sample_rate", self.sample_rate, 1)
+        check_whole("num_mels", self.num_mels, 1)
         analysis_window(self.window, self.window_length)
         if self.window_length % 2:
             raise ValueError(f"window_length must be even; got {self.window_length}.")
@@ -117,6 +122,11 @@ class AudioTransform(layers.Layer):
         Raises:
             AudioError: no audio, audio that is empty or not finite, or nothing but one constant.
         """
+        if not isinstance(batches, Iterable) or hasattr(batches, "dtype"):
+            raise AudioError(
+                f"batches must be an iterable of batches of audio; got {type(batches).__name__}. Put a "
+                "single batch into a list: [audio]."
+            )
         count, mean, squares = 0, np.zeros(self.num_mels), np.zeros(self.num_mels)
         for index, batch in enumerate(batches):
             frames = self.log_mel(checked_audio(batch, f"batch {index}"))
@@ -177,6 +187,13 @@ class AudioTransform(layers.Layer):
             AudioError: a spectrogram of another shape, or not finite.
             ValueError: an unknown method, or a length that another number of frames has.
         """
+        check_whole("seed", seed, 0)
+        if iterations is not None:
+            check_whole("iterations", iterations, 0)
+        if mel_inverse not in inversion.MEL_INVERSES:
+            raise ValueError(
+                f"mel_inverse must be one of {inversion.MEL_INVERSES}; got {mel_inverse!r}. Use 'nnls'."
+            )
         if method not in METHODS:
             raise ValueError(f"method must be one of {tuple(METHODS)}; got {method!r}. Use 'griffin_lim'.")
         magnitude = self.magnitude(spectrogram, mel_inverse=mel_inverse)
@@ -200,7 +217,13 @@ class AudioTransform(layers.Layer):
                 f"spectrogram must be (frames, {self.num_mels}) or (batch, frames, {self.num_mels}); "
                 f"got shape {spectrogram.shape}."
             )
+        if not np.isfinite(spectrogram).all():
+            raise AudioError(
+                f"spectrogram must be finite; {int((~np.isfinite(spectrogram)).sum())} values are NaN or "
+                "infinite. Look at what made it."
+            )
         compressed = spectrogram * float(self.deviation) + ops.convert_to_numpy(self.mean)
+        compressed = np.minimum(compressed, LOUDEST)
         mel = expand(compressed, self.gain)
         return inversion.mel_to_magnitude(mel, self.filters, method=mel_inverse)
 
@@ -232,7 +255,10 @@ class AudioTransform(layers.Layer):
 
 def checked_audio(audio, name):
     """Audio in memory as float32 ``(batch, samples)``. Raises AudioError if it is empty or not finite."""
-    audio = np.asarray(ops.convert_to_numpy(audio), "float32")
+    audio = np.asarray(ops.convert_to_numpy(audio))
+    if not np.issubdtype(audio.dtype, np.floating):
+        raise AudioError(f"{name} must be float in -1..1; got {audio.dtype}. Scale it to -1..1.")
+    audio = audio.astype("float32")
     audio = audio[None] if audio.ndim == 1 else audio
     if audio.ndim != 2 or not audio.size:
         raise AudioError(

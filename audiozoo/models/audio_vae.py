@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from audiozoo.arguments import check_whole
 from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.errors import AudioError
-from audiozoo.models.arguments import check_whole
 from audiozoo.models.vae import VAE
+
+MOST_CHANNELS = 8  # as many samples are no sound
+LOUDEST = 16.0  # four times beyond what a mix may reach; 16-bit samples lie far above
 
 
 class AudioVAE(VAE, abstract=True):
@@ -122,16 +125,32 @@ def as_batch(audio, *, name="audio"):
             f"{name} must be (batch, samples); its sounds differ in length. Cut or pad them, or pass "
             "one by one."
         ) from error
+    if not np.issubdtype(audio.dtype, np.number):
+        raise AudioError(
+            f"{name} must be an array of samples; got {audio.dtype}. Read files with "
+            "audiozoo.data.audio_io.read_audio."
+        )
     if not np.issubdtype(audio.dtype, np.floating):
         raise AudioError(f"{name} must be float in -1..1; got {audio.dtype}. Scale it to -1..1.")
     if audio.ndim not in (1, 2):
         raise AudioError(f"{name} must be (samples,) or (batch, samples); got shape {audio.shape}.")
     if not audio.size:
         raise AudioError(f"{name} must hold at least one sample; it is empty.")
+    if audio.ndim == 2 and audio.shape[1] <= MOST_CHANNELS < audio.shape[0]:
+        raise AudioError(
+            f"{name} must be (samples,) or (batch, samples); shape {audio.shape} looks like (samples, "
+            "channels). Mix the channels: audio.mean(axis=1)."
+        )
     audio = audio.astype("float32")
     if not np.isfinite(audio).all():
         raise AudioError(
             f"{name} must be finite; {int((~np.isfinite(audio)).sum())} samples are NaN or infinite. "
             "Repair the recording, or replace them: numpy.nan_to_num(audio)."
+        )
+    peak = float(np.abs(audio).max())
+    if peak > LOUDEST:
+        raise AudioError(
+            f"{name} must be in -1..1; its peak is {peak:.3g}. Scale it: 16-bit samples are to be divided by "
+            "32768."
         )
     return (audio[None], True) if audio.ndim == 1 else (audio, False)

@@ -10,11 +10,11 @@ import math
 
 from keras import layers, ops
 
+from audiozoo.arguments import check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.errors import AudioError
 from audiozoo.layers import Downsample1D, GaussianHead, Resnet1DBlock, TimePool, TimeSpread, Upsample1D
 from audiozoo.losses import reconstruction_error
-from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.audio_vae import AudioVAE
 
 LATENT_MODES = ("frames", "global")
@@ -217,10 +217,7 @@ class Conv1DResnetVAE(AudioVAE):
 
 def check_stages(strides, filters):
     """Both as tuples. Raises ValueError unless they are equally many whole numbers of at least 1."""
-    strides, filters = tuple(strides), tuple(filters)
-    for name, values in (("strides", strides), ("filters", filters)):
-        for value in values:
-            check_whole(name, value, 1)
+    strides, filters = whole_numbers("strides", strides, 1), whole_numbers("filters", filters, 1)
     if len(strides) != len(filters) or not strides:
         raise ValueError(
             f"strides and filters must have one entry for each stage; got {strides} and {filters}."

@@ -19,11 +19,11 @@ It is here to be compared with, and not to be used. What keeps it from learning:
 from keras import layers, ops
 from scipy.special import expit
 
+from audiozoo.arguments import check_whole
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.errors import AudioError
 from audiozoo.layers import SeedResnet1DBlock
 from audiozoo.losses import bernoulli_negative_log_likelihood, gaussian_negative_log_likelihood
-from audiozoo.models.arguments import check_whole
 from audiozoo.models.audio_vae import AudioVAE
 
 LIKELIHOODS = ("bernoulli", "gaussian")

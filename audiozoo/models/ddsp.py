@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from audiozoo.arguments import check_range, check_whole
 from audiozoo.data.audio_io import mono_at_rate, validate_audio
 from audiozoo.data.features import block_length, extract_features, loudness_statistics
 from audiozoo.dsp.oscillators import cycles_of_steps, glide, phase_steps
@@ -21,7 +22,6 @@ from audiozoo.dsp.tables import read_table
 from audiozoo.errors import AudioError
 from audiozoo.layers import GRU, FilteredNoiseSynth, HarmonicSynth, MinGRU, Perceptron, Reverb
 from audiozoo.losses import MultiScaleSpectralLoss
-from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.base import AudioModel
 from audiozoo.progress import track
 

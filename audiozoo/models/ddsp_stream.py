@@ -18,12 +18,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from audiozoo.arguments import check_range, check_whole
 from audiozoo.data.audio_io import validate_audio
 from audiozoo.data.feature_stream import FeatureStream
 from audiozoo.dsp.filters import convolve_block, partition_response, silent_convolution
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.errors import AudioError
-from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.ddsp import as_frames, check_f0, draw_noise, keep_silence
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from keras import layers, ops
 from scipy.special import expit
 
+from audiozoo.arguments import check_whole
 from audiozoo.errors import ImageError
 from audiozoo.losses import bernoulli_negative_log_likelihood
-from audiozoo.models.arguments import check_whole
 from audiozoo.models.vae import VAE, drawn
 
 VARIANTS = ("dense", "convolutional", "batch_norm")

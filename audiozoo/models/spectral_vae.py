@@ -11,11 +11,11 @@ import math
 import numpy as np
 from keras import layers, ops
 
+from audiozoo.arguments import check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.errors import AudioError
 from audiozoo.layers import AudioTransform, GaussianHead, Resnet1DBlock, TimePool, TimeSpread
 from audiozoo.layers.frontends import METHODS
-from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.audio_vae import AudioVAE
 
 LATENT_MODES = ("frames", "global")
@@ -171,9 +171,7 @@ class SpectralVAE(AudioVAE):
         )
         for name, value in (("num_mels", num_mels), ("filters", filters), ("latent_dim", latent_dim)):
             check_whole(name, value, 1)
-        dilations = tuple(dilations)
-        for dilation in dilations:
-            check_whole("dilations", dilation, 1)
+        dilations = whole_numbers("dilations", dilations, 1)
         for name, value, allowed in (
             ("latent_mode", latent_mode, LATENT_MODES),
             ("inversion", inversion, tuple(METHODS)),

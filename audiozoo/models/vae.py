@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from audiozoo.arguments import check_range, check_whole
 from audiozoo.layers import Sampling
 from audiozoo.losses import beta_vae_loss, kl_per_dimension
-from audiozoo.models.arguments import check_range, check_whole
 from audiozoo.models.base import AudioModel
 
 BATCH = 16  # items computed at once: bounds memory, and the number of shapes to compile for
@@ -255,6 +255,7 @@ class VAE(AudioModel, abstract=True):
 
     def _sampled(self, n, seed, item_shape):
         check_whole("n", n, 1)
+        check_whole("seed", seed, 0)
         shape = (n, *self.latent_shape(*item_shape))
         latent = np.random.default_rng(seed).standard_normal(shape, dtype="float32")
         return self._decoded(latent, item_shape)

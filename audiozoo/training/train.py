@@ -12,7 +12,7 @@ from audiozoo import registry
 from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import read_audio
 from audiozoo.data.pipelines import HeldOut, training_stream
-from audiozoo.errors import InvalidPreset, TrainingError
+from audiozoo.errors import AudioError, DataError, InvalidPreset, TrainingError, one_line
 from audiozoo.models import VAE, AudioModel
 from audiozoo.models.base import jit_choice
 from audiozoo.training.averaging import AveragedValidation, averaged_weights
@@ -110,7 +110,10 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     model = architecture(**(preset.config | material.config))
     model.preset = preset
-    model.adapt(crops.batch(step) for step in range(ADAPT_BATCHES))
+    try:
+        model.adapt(crops.batch(step) for step in range(ADAPT_BATCHES))
+    except AudioError as error:
+        raise DataError(f"data {str(data)!r} cannot be learned from: {one_line(error)}") from error
     if initial is not None:
         begin_with(model, initial, given=material.config)
     claim_folder(out, preset, settings, material.files, initial, validation_files)

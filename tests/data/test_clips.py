@@ -196,3 +196,17 @@ def test_the_same_batches_through_tf_data(clips):
         np.testing.assert_array_equal(inputs["audio"], tf_inputs["audio"])
         np.testing.assert_array_equal(target, tf_target)
         np.testing.assert_array_equal(target, inputs["audio"])
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"clip_seconds": 0.0}, "clip_seconds must be a number between"),
+        ({"test_share": 1.5}, "test_share must be a number between 0.0 and 0.99; got 1.5"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1; got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0; got -1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(clips, changes, message):
+    with pytest.raises(ValueError, match=message):
+        crops(clips, **changes)

@@ -14,6 +14,16 @@ def test_one_sound_becomes_a_batch_of_one():
     assert (batch.shape, single) == ((3, 5), False)
 
 
+def test_what_is_no_sound_is_told_from_what_is_scaled_or_turned():
+    with pytest.raises(AudioError, match=r"looks like \(samples, channels\). Mix the channels"):
+        as_batch(np.zeros((100, 2)))
+    with pytest.raises(AudioError, match="its peak is 3e\\+04. Scale it: 16-bit samples"):
+        as_batch(np.full(100, 3e4))
+    with pytest.raises(AudioError, match="must be an array of samples; got <U9. Read files with"):
+        as_batch("voice.wav")
+    assert as_batch(np.full((9, 9), 4.0))[0].shape == (9, 9)
+
+
 @pytest.mark.parametrize(
     "audio, message",
     [

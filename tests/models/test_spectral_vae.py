@@ -206,7 +206,8 @@ def test_it_refuses_to_work_before_its_statistics_are_known():
         ({"dilations": (1, 0)}, "dilations must be a whole number of at least 1; got 0"),
         ({"latent_mode": "frame"}, "latent_mode must be one of frames, global; got 'frame'"),
         ({"inversion": "magic"}, "inversion must be one of griffin_lim, pghi; got 'magic'"),
-        ({"num_mels": 0}, "num_mels"),
+        ({"num_mels": 0}, "num_mels must be a whole number of at least 1; got 0"),
+        ({"dilations": 3}, "dilations must be a sequence of whole numbers"),
         ({"hop": 200}, "hop"),
         ({"sample_rate": 0}, "sample_rate"),
     ],
@@ -216,11 +217,17 @@ def test_impossible_configurations_are_refused(changes, message):
         SpectralVAE(**SMALL | changes)
 
 
+def test_far_beyond_full_scale_the_sound_of_a_code_is_finite(model):
+    assert np.isfinite(model.decode(np.full((4, 8), 1e3))).all()
+
+
 def test_impossible_sounds_and_codes_are_refused(model):
     with pytest.raises(AudioError, match="at least one frame long, hop=64 samples; got 63"):
         model.encode(plucks(63))
     with pytest.raises(AudioError, match="differ in length"):
         model.encode([np.zeros(64), np.zeros(65)])
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0; got -1"):
+        model.sample(seed=-1)
     with pytest.raises(ValueError, match=r"latent must be \(batch, frames, dims\) with dims=8"):
         model.decode(np.zeros((1, 4, 5)))
     with pytest.raises(ValueError, match="samples must be 192 to 255, what 4 frames, 64 samples apart"):

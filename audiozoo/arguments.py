@@ -1,0 +1,26 @@
+"""Checks of arguments: a refusal names the argument, what came and what is allowed."""
+
+import numbers
+
+
+def check_range(name, value, lowest, highest):
+    """Raise ValueError unless ``value`` is a number with ``lowest <= value <= highest``."""
+    numeric = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not numeric or not lowest <= value <= highest:
+        raise ValueError(f"{name} must be a number between {lowest} and {highest}; got {value!r}.")
+
+
+def check_whole(name, value, lowest):
+    """Raise ValueError unless ``value`` is a whole number of at least ``lowest``."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"{name} must be a whole number of at least {lowest}; got {value!r}.")
+
+
+def whole_numbers(name, values, lowest):
+    """A sequence of whole numbers of at least ``lowest``, as a tuple. Raises ValueError if it is none."""
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise ValueError(f"{name} must be a sequence of whole numbers, such as (1, 3); got {values!r}.")
+    values = tuple(values)
+    for value in values:
+        check_whole(name, value, lowest)
+    return values
