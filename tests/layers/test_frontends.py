@@ -262,8 +262,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "spectrogram, sentence",
         [
-            (np.full((5, 40), np.nan), "mel must be finite and not negative; 200 of 200 values are not"),
-            (np.full((5, 40), 1e4), "mel must be finite"),
+            (np.full((5, 40), np.nan), "spectrogram must be finite; 200 values are NaN or infinite"),
+            (np.full((5, 40), np.inf), "spectrogram must be finite; 200 values"),
             (np.zeros((5, 39)), r"spectrogram must be \(frames, 40\) or .* got shape \(5, 39\)"),
             (np.zeros(40), r"spectrogram must be \(frames, 40\) or .* got shape \(40,\)"),
             (np.zeros((0, 40)), r"not empty; got shape \(0, 40\)"),
@@ -277,8 +277,12 @@ class TestRefusals:
         layer = adapted()
         with pytest.raises(ValueError, match="method must be one of .* got 'wavenet'. Use 'griffin_lim'"):
             layer.invert(np.zeros((5, 40)), method="wavenet")
-        with pytest.raises(ValueError, match="method must be one of .* got 'lstsq'. Use 'nnls'"):
+        with pytest.raises(ValueError, match="mel_inverse must be one of .* got 'lstsq'. Use 'nnls'"):
             layer.invert(np.zeros((5, 40)), mel_inverse="lstsq")
+        with pytest.raises(ValueError, match="iterations must be a whole number of at least 0; got -1"):
+            layer.invert(np.zeros((5, 40)), iterations=-1)
+        with pytest.raises(ValueError, match="seed must be a whole number of at least 0; got -1"):
+            layer.invert(np.zeros((5, 40)), seed=-1)
         with pytest.raises(ValueError, match="samples must lie between 512 and 639"):
             layer.invert(np.zeros((5, 40)), samples=640)
 
