@@ -16,6 +16,12 @@ def check_whole(name, value, lowest):
         raise ValueError(f"{name} must be a whole number of at least {lowest}; got {value!r}.")
 
 
+def check_choice(name, value, allowed):
+    """Raise ValueError unless ``value`` is one of those allowed; the first is recommended."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}. Use {allowed[0]!r}.")
+
+
 def whole_numbers(name, values, lowest):
     """A sequence of whole numbers of at least ``lowest``, as a tuple. Raises ValueError if it is none."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):

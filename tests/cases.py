@@ -12,6 +12,20 @@ from audiozoo.layers import Synth
 SECTIONS = ("Args:", "Input:", "Output:", "Reference:")
 
 
+def plucks(samples=1024, sample_rate=4000):
+    """Four decaying tones of three harmonics, ``(4, samples)``."""
+    rng, t = np.random.default_rng(0), np.arange(samples) / sample_rate
+    return np.stack(
+        [
+            sum(
+                0.25 / k * np.sin(2 * np.pi * k * hz * t + rng.uniform(0, 6)) * np.exp(-3 * t)
+                for k in (1, 2, 3)
+            )
+            for hz in (220.0, 330.0, 147.0, 262.0)
+        ]
+    ).astype("float32")
+
+
 def numpy_of(tensors):
     """Tensors, nested in any way, as arrays."""
     return keras.tree.map_structure(ops.convert_to_numpy, tensors)

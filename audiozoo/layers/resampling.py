@@ -9,6 +9,8 @@ every fine step is covered by exactly two kernels.
 import keras
 from keras import layers, ops
 
+from audiozoo.arguments import check_whole
+
 
 class StridedConv1D(layers.Layer):
     """What ``Downsample1D`` and ``Upsample1D`` share.
@@ -20,9 +22,8 @@ class StridedConv1D(layers.Layer):
 
     def __init__(self, filters, stride, **kwargs):
         super().__init__(**kwargs)
-        for name, value in {"filters": filters, "stride": stride}.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}.")
+        check_whole("filters", filters, 1)
+        check_whole("stride", stride, 1)
         self.filters, self.stride = filters, stride
         self.left = stride // 2  # what a kernel of 2 strides sees before its own steps; after them, the rest
 

@@ -7,6 +7,7 @@ from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.errors import AudioError
 from audiozoo.models.vae import VAE
 
+LATENT_MODES = ("frames", "global")  # a code that goes along with the sound, or one for all of it
 MOST_CHANNELS = 8  # as many samples are no sound
 LOUDEST = 16.0  # four times beyond what a mix may reach; 16-bit samples lie far above
 
@@ -16,8 +17,8 @@ class AudioVAE(VAE, abstract=True):
 
     A subclass sets ``sample_rate``, ``encoder`` (audio ``(batch, samples, 1)`` to mean and log-variance) and
     ``decoder`` (code and a number of samples to the parameters of the output, ``(batch, samples)``), or says
-    ``posterior`` and ``decoder_output``; and it says ``reconstruction_error``, ``latent_shape(samples)`` and
-    ``check_samples``.
+    ``posterior`` and ``decoder_output``; and it says ``reconstruction_error`` and ``latent_shape(samples)``,
+    and ``hop`` or ``check_samples``. Its constructor ends with ``build()``.
 
     Args:
         clip_samples: length of a sound that is made from nothing.
@@ -34,10 +35,19 @@ class AudioVAE(VAE, abstract=True):
     # --- Of the subclass ---
 
     def check_samples(self, samples):
-        """Raise AudioError if the model cannot take audio of this length."""
-        raise NotImplementedError
+        """Raise AudioError if the model cannot take audio of this length: by default, less than a frame."""
+        if samples < self.hop:
+            raise AudioError(
+                f"audio must be at least one frame long, hop={self.hop} samples; got {samples}. "
+                "Pass more of it, or pad it with silence."
+            )
 
     # --- Sounds as items ---
+
+    def build(self, input_shape=None):
+        # By shape and not by a call on zeros, which takes JAX 20 seconds, operation by operation.
+        self.encoder.build()
+        self.decoder.build()
 
     @property
     def item_shape(self):

@@ -10,14 +10,12 @@ import math
 
 from keras import layers, ops
 
-from audiozoo.arguments import check_range, check_whole, whole_numbers
+from audiozoo.arguments import check_choice, check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import check_sample_rate
-from audiozoo.errors import AudioError
 from audiozoo.layers import Downsample1D, GaussianHead, Resnet1DBlock, TimePool, TimeSpread, Upsample1D
 from audiozoo.losses import reconstruction_error
-from audiozoo.models.audio_vae import AudioVAE
+from audiozoo.models.audio_vae import LATENT_MODES, AudioVAE
 
-LATENT_MODES = ("frames", "global")
 DILATIONS = (1, 3)  # one residual block each, at every stage
 
 
@@ -165,10 +163,7 @@ class Conv1DResnetVAE(AudioVAE):
         )
         self.strides, self.filters = check_stages(strides, filters)
         check_whole("latent_dim", latent_dim, 1)
-        if latent_mode not in LATENT_MODES:
-            raise ValueError(
-                f"latent_mode must be one of {', '.join(LATENT_MODES)}; got {latent_mode!r}. Use 'frames'."
-            )
+        check_choice("latent_mode", latent_mode, LATENT_MODES)
         self.sample_rate, self.clip_seconds = sample_rate, clip_seconds
         self.latent_dim, self.latent_mode = latent_dim, latent_mode
         self.hop = math.prod(self.strides)
@@ -182,24 +177,12 @@ class Conv1DResnetVAE(AudioVAE):
         self.encoder, self.decoder = Encoder(**shape), Decoder(**shape)
         self.build()
 
-    def build(self, input_shape=None):
-        # By shape and not by a call on zeros, which takes JAX 20 seconds, operation by operation.
-        self.encoder.build()
-        self.decoder.build()
-
     def latent_shape(self, samples):
         frames = -(-samples // self.hop)
         return (frames, self.latent_dim) if self.latent_mode == "frames" else (self.latent_dim,)
 
     def reconstruction_error(self, target, outputs):
         return reconstruction_error(target, outputs["output"])
-
-    def check_samples(self, samples):
-        if samples < self.hop:
-            raise AudioError(
-                f"audio must be at least one frame long, hop={self.hop} samples; got {samples}. "
-                "Pass more of it, or pad it with silence."
-            )
 
     def _checked_length(self, latent, samples):
         if self.latent_mode == "global":

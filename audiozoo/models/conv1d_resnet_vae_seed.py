@@ -154,10 +154,6 @@ class Conv1DResnetVAESeed(AudioVAE):
         self.encoder, self.decoder = SeedEncoder(**shape), SeedDecoder(**shape)
         self.build()
 
-    def build(self, input_shape=None):
-        self.encoder.build()
-        self.decoder.build()
-
     def latent_shape(self, samples):
         return (self.latent_dim,)
 

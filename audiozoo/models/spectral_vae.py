@@ -11,14 +11,12 @@ import math
 import numpy as np
 from keras import layers, ops
 
-from audiozoo.arguments import check_range, check_whole, whole_numbers
+from audiozoo.arguments import check_choice, check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import check_sample_rate
-from audiozoo.errors import AudioError
 from audiozoo.layers import AudioTransform, GaussianHead, Resnet1DBlock, TimePool, TimeSpread
 from audiozoo.layers.frontends import METHODS
-from audiozoo.models.audio_vae import AudioVAE
+from audiozoo.models.audio_vae import LATENT_MODES, AudioVAE
 
-LATENT_MODES = ("frames", "global")
 SMALLEST_VARIANCE = 1e-6  # of a component: what varies less is no part of the sound
 QUIET_MEL = 1e-4  # a sound quieter than this in all bands is not blown up to the importance of a loud one
 
@@ -172,12 +170,8 @@ class SpectralVAE(AudioVAE):
         for name, value in (("num_mels", num_mels), ("filters", filters), ("latent_dim", latent_dim)):
             check_whole(name, value, 1)
         dilations = whole_numbers("dilations", dilations, 1)
-        for name, value, allowed in (
-            ("latent_mode", latent_mode, LATENT_MODES),
-            ("inversion", inversion, tuple(METHODS)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+        check_choice("latent_mode", latent_mode, LATENT_MODES)
+        check_choice("inversion", inversion, tuple(METHODS))
         self.sample_rate, self.num_mels = sample_rate, num_mels
         self.window_length, self.hop = window_length, hop
         self.filters, self.dilations, self.normalize = filters, dilations, normalize
@@ -194,11 +188,6 @@ class SpectralVAE(AudioVAE):
         self.encoder, self.decoder = SpectralEncoder(**shape), SpectralDecoder(**shape)
         self.build()
 
-    def build(self, input_shape=None):
-        # By shape and not by a call on zeros, which takes JAX 20 seconds, operation by operation.
-        self.encoder.build()
-        self.decoder.build()
-
     # --- Of an AudioVAE ---
 
     def frames_of(self, samples):
@@ -208,13 +197,6 @@ class SpectralVAE(AudioVAE):
     def latent_shape(self, samples):
         one = (self.latent_dim,)
         return (self.frames_of(samples), *one) if self.latent_mode == "frames" else one
-
-    def check_samples(self, samples):
-        if samples < self.hop:
-            raise AudioError(
-                f"audio must be at least one frame long, hop={self.hop} samples; got {samples}. "
-                "Pass more of it, or pad it with silence."
-            )
 
     def as_items(self, audio, *, name):
         self.transform.check_adapted()

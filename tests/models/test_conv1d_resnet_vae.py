@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import ModelCase, assert_close, numpy_of
+from cases import ModelCase, assert_close, numpy_of, plucks
 from keras import ops
 
 from audiozoo.errors import AudioError
@@ -15,20 +15,6 @@ RATE = 4000
 SMALL = {"sample_rate": RATE, "strides": (4, 4), "filters": (8, 12), "latent_dim": 6, "clip_seconds": 0.1}
 HOP = 16
 ONE_STAGE = SMALL | {"strides": (8,), "filters": (12,)}  # ready to train in half the time
-
-
-def plucks(samples=1024):
-    """Four decaying tones of three harmonics, ``(4, samples)``."""
-    rng, t = np.random.default_rng(0), np.arange(samples) / RATE
-    return np.stack(
-        [
-            sum(
-                0.25 / k * np.sin(2 * np.pi * k * hz * t + rng.uniform(0, 6)) * np.exp(-3 * t)
-                for k in (1, 2, 3)
-            )
-            for hz in (220.0, 330.0, 147.0, 262.0)
-        ]
-    ).astype("float32")
 
 
 class TestConv1DResnetVAE(ModelCase):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import ModelCase, numpy_of
+from cases import ModelCase, numpy_of, plucks
 
 from audiozoo.errors import AudioError, StatisticsMissing
 from audiozoo.metrics import EncoderEmbedding, spectral_convergence
@@ -12,20 +12,6 @@ from audiozoo.models import SpectralVAE
 RATE, HOP = 4000, 64
 SMALL = {"sample_rate": RATE, "num_mels": 20, "window_length": 256, "hop": HOP}
 SMALL |= {"filters": 16, "dilations": (1, 2), "latent_dim": 8, "clip_seconds": 0.256}
-
-
-def plucks(samples=1024):
-    """Four decaying tones of three harmonics, ``(4, samples)``."""
-    rng, t = np.random.default_rng(0), np.arange(samples) / RATE
-    return np.stack(
-        [
-            sum(
-                0.25 / k * np.sin(2 * np.pi * k * hz * t + rng.uniform(0, 6)) * np.exp(-3 * t)
-                for k in (1, 2, 3)
-            )
-            for hz in (220.0, 330.0, 147.0, 262.0)
-        ]
-    ).astype("float32")
 
 
 def adapted(model):
