@@ -1,7 +1,8 @@
-"""Files that are either written whole or not at all."""
+"""Files and folders that are either written whole or not at all."""
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,37 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         _remove(temporary)
+
+
+@contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary folder to fill; it becomes ``path`` when the block ends without an error.
+
+    Args:
+        path: the folder to write, made with its parents. A folder of that name is replaced: until the new one
+            is in its place, it is there whole.
+
+    Yields:
+        An empty folder beside it.
+
+    Raises:
+        OutputError: the place is not writable, or the disk is full.
+    """
+    path = Path(path)
+    draft, retired = (path.with_name(f".{path.name}-{secrets.token_hex(4)}") for _ in range(2))
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if path.exists():  # moved away whole: a folder half removed would be in the way for ever
+            os.replace(path, retired)
+        os.replace(draft, path)
+        shutil.rmtree(retired, ignore_errors=True)  # only now: until here it is the only one there is
+    except OutputError:
+        raise
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def make_folder(path: str | os.PathLike) -> Path:

@@ -50,6 +50,10 @@ class TrainingError(AudioZooError, RuntimeError):
     """Training that cannot start, continue or resume."""
 
 
+class SearchError(AudioZooError, ValueError):
+    """A search for hyper-parameters that cannot start, or has found nothing."""
+
+
 class MissingDependency(AudioZooError, ImportError):
     """A package that this needs is not installed."""
 

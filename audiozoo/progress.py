@@ -1,5 +1,7 @@
 """Progress bars for long work, on stderr, so that what a script reads stays clean."""
 
+import contextlib
+
 
 def track(steps, description, *, shown):
     """The steps, one by one, with a progress bar if ``shown``.
@@ -17,3 +19,30 @@ def track(steps, description, *, shown):
     console = Console(stderr=True)
     bare = not console.is_terminal  # in a log file a bar would be empty lines
     return rich_track(steps, description=description, console=console, transient=True, disable=bare)
+
+
+@contextlib.contextmanager
+def counter(total, description, *, shown):
+    """Yield a function to call, with a line of text to be kept, after each step of long work.
+
+    Args:
+        total: number of steps.
+        description: what is being done, in a word or two.
+        shown: False shows nothing.
+    """
+    if not shown:
+        yield lambda text: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+
+        def advance(text):
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            bar.advance(task)
+
+        yield advance

@@ -154,7 +154,21 @@ class Train(_Section):
         return pattern
 
 
-class _Range(_Section):
+Values = list[bool] | list[int] | list[float] | list[str]
+
+
+class _HyperParameter(_Section):
+    """What a search may move.
+
+    Args:
+        when: name of another hyper-parameter to values of it, with which this one has a meaning: with any
+            other value of it a trial leaves this one as the preset has it.
+    """
+
+    when: dict[str, Annotated[Values, Field(min_length=1)]] | None = None
+
+
+class _Range(_HyperParameter):
     @model_validator(mode="after")
     def _check_range(self):
         if self.min >= self.max:
@@ -188,14 +202,21 @@ class IntRange(_Range):
     sampling: Literal["linear", "log", "reverse_log"] = "linear"
 
 
-class Choice(_Section):
+class Choice(_HyperParameter):
     """A hyper-parameter that is one of ``values``, all of one type."""
 
     type: Literal["choice"]
-    values: Annotated[list[bool] | list[int] | list[float] | list[str], Field(min_length=1)]
+    values: Annotated[Values, Field(min_length=1)]
+
+    @field_validator("values")
+    @classmethod
+    def _check_values(cls, values):
+        if len(set(values)) < len(values):
+            raise ValueError(f"values must differ from each other; got {values}")
+        return values
 
 
-class Switch(_Section):
+class Switch(_HyperParameter):
     """A hyper-parameter that is true or false."""
 
     type: Literal["bool"]
@@ -212,7 +233,8 @@ class Preset(_Section):
         weights: released weights; without them a preset is a recipe to train.
         card: what to know before using it.
         train: how to train it.
-        tune: hyper-parameters that a search may move.
+        tune: hyper-parameters that a search may move, each a constructor argument or a key of ``train``;
+            where a name is both, as in ``train.clip_seconds`` or ``config.clip_seconds``.
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -223,7 +245,11 @@ class Preset(_Section):
     card: Card
     train: Train | None = None
     tune: (
-        dict[str, Annotated[FloatRange | IntRange | Choice | Switch, Field(discriminator="type")]] | None
+        Annotated[
+            dict[str, Annotated[FloatRange | IntRange | Choice | Switch, Field(discriminator="type")]],
+            Field(min_length=1),
+        ]
+        | None
     ) = None
 
     _folder: Path | None = PrivateAttr(default=None)
@@ -238,6 +264,39 @@ class Preset(_Section):
     def _lists_for_tuples(cls, config):
         # Models keep sequences as tuples (Keras wraps lists); YAML has only lists.
         return _lists_for_tuples(config)
+
+    @field_validator("tune")
+    @classmethod
+    def _check_conditions(cls, tune):
+        above = {}  # a condition names what stands above it, so no two can wait for each other
+        for name, parameter in (tune or {}).items():
+            for other, wanted in (parameter.when or {}).items():
+                if other not in above:
+                    raise ValueError(
+                        f"{name}.when must name a hyper-parameter that stands above it; got {other!r}. Those "
+                        f"are: {', '.join(above) or 'none'}"
+                    )
+                allowed = _values(above[other])
+                strange = [value for value in wanted if allowed is None or value not in allowed]
+                if strange:
+                    raise ValueError(
+                        f"{name}.when.{other} must be among the values of {other}, "
+                        f"{allowed or 'a choice, a bool or an int'}; got {strange}"
+                    )
+            above[name] = parameter
+        return tune
+
+
+def _values(parameter):
+    """All that a hyper-parameter can be; None where it can be any number of a range."""
+    match parameter:
+        case Choice():
+            return parameter.values
+        case Switch():
+            return [False, True]
+        case IntRange(sampling="linear"):
+            return list(range(parameter.min, parameter.max + 1, parameter.step or 1))
+    return None
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -16,6 +16,7 @@ from benchmarks import (
     scoring,
     tables,
     throughput,
+    tuning,
     variants,
 )
 from benchmarks.baselines import train_pytorch
@@ -31,6 +32,7 @@ app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
 app.command("mnist")(mnist.main)
+app.command("tuning")(tuning.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 

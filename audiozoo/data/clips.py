@@ -137,8 +137,9 @@ def recording_of(name, pattern):
 class ClipCrops:
     """Crops of equal length from clips, split by recording.
 
-    Of each label about ``test_share`` of the files are held out, whole recordings in an order drawn by the
-    seed (at least one, where there are two). A file shorter than a crop is a crop with silence after it.
+    Of each label about ``test_share`` of the files are held out, whole recordings in an order drawn by
+    ``split_seed`` (at least one, where there are two): runs with different ``seed`` are judged by the same
+    files. A file shorter than a crop is a crop with silence after it.
 
     Args:
         clips: list of ``Clip``, all at one rate.
@@ -147,7 +148,8 @@ class ClipCrops:
         batch_size: crops in a batch.
         test_share: of the files, 0 to below 1.
         gain_range_db: training crops are turned up or down by up to this, and upside down half of the time.
-        seed: of split and crops.
+        seed: of the crops.
+        split_seed: of the split.
 
     Raises:
         DataError: there is but one file, and part of the files is to be held out.
@@ -164,11 +166,13 @@ class ClipCrops:
         test_share=0.2,
         gain_range_db=6.0,
         seed=0,
+        split_seed=0,
     ):
         check_range("clip_seconds", clip_seconds, 1.0 / sample_rate, 3600.0)
         check_range("test_share", test_share, 0.0, 0.99)
         check_whole("batch_size", batch_size, 1)
         check_whole("seed", seed, 0)
+        check_whole("split_seed", split_seed, 0)
         if len(clips) < 2 and test_share > 0.0:
             raise DataError(
                 f"data must hold at least 2 files, one of them to be held out; it holds {clips[0].name!r} "
@@ -177,7 +181,7 @@ class ClipCrops:
         self.clips, self.batch_size, self.seed = clips, batch_size, seed
         self.gain_range_db = gain_range_db
         self.samples = round(clip_seconds * sample_rate)
-        self.held_out = split_by_label(clips, test_share, seed)
+        self.held_out = split_by_label(clips, test_share, split_seed)
         self.starts = np.array(
             [
                 0 if index in self.held_out else max(1, len(clip.audio) - self.samples + 1)

@@ -156,8 +156,8 @@ def as_bytes(pixels, name):
 class ImageBatches:
     """Batches of images, drawn with replacement, as a pure function of seed and step.
 
-    Held out is the set's own test part; of a set that has none, ``test_share`` of the images, drawn by the
-    seed.
+    Held out is the set's own test part; of a set that has none, ``test_share`` of the images, drawn by
+    ``split_seed``: runs with different ``seed`` are judged by the same images.
 
     Args:
         images: ``Images``.
@@ -167,14 +167,16 @@ class ImageBatches:
             value (dynamic binarisation: Salakhutdinov and Murray, 2008, On the Quantitative Analysis of Deep
             Belief Networks, ICML). A held-out image is drawn once and stays so. Then the data are what a
             Bernoulli likelihood is about, and no image is seen twice. False: grey values, as probabilities.
-        seed: of split, batches and pixels.
+        seed: of batches and their pixels.
+        split_seed: of the split and the pixels of what is held out.
 
     Raises:
         DataError: there is but one image, and part of them is to be held out.
     """
 
-    def __init__(self, images, *, batch_size=100, test_share=0.2, binarize=False, seed=0):
-        self.images, self.batch_size, self.binarize, self.seed = images, batch_size, binarize, seed
+    def __init__(self, images, *, batch_size=100, test_share=0.2, binarize=False, seed=0, split_seed=0):
+        self.images, self.batch_size, self.binarize = images, batch_size, binarize
+        self.seed, self.split_seed = seed, split_seed
         count = len(images.pixels)
         if images.num_training < count:
             order, training = np.arange(count), images.num_training
@@ -185,7 +187,7 @@ class ImageBatches:
                     f"data must hold at least 2 images, one of them to be held out; {images.name!r} holds 1. "
                     "Add more, or set test_share to 0."
                 )
-            order, training = np.random.default_rng(seed).permutation(count), count - held_out
+            order, training = np.random.default_rng(split_seed).permutation(count), count - held_out
         self.training, self.held_out = order[:training], np.sort(order[training:])
 
     def batch(self, step):
@@ -210,7 +212,7 @@ class ImageBatches:
         if self.binarize:
             for image, index in zip(grey, which, strict=True):
                 # A third number, so that none of these is the generator of a batch.
-                random = np.random.default_rng((self.seed, index, 1))
+                random = np.random.default_rng((self.split_seed, index, 1))
                 image[:] = random.random(image.shape, dtype="float32") < image
         return {"image": grey}
 

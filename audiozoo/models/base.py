@@ -1,16 +1,14 @@
 """What every model of the zoo is."""
 
 import inspect
-import os
 import pathlib
 import re
-import secrets
-import shutil
 
 import keras
 from keras import ops
 
 from audiozoo import registry, weights
+from audiozoo.atomic import replacing_folder
 from audiozoo.errors import InvalidPreset, OutputError
 
 
@@ -106,21 +104,8 @@ class AudioModel(keras.Model):
                 f"folder must be new, empty or an earlier preset; {str(folder)!r} is a file or holds other "
                 "files. Choose another folder."
             )
-        draft, retired = (folder.with_name(f".{folder.name}-{secrets.token_hex(4)}") for _ in range(2))
-        try:
-            draft.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(
-                f"folder {str(folder)!r} cannot be written ({error}). Choose another."
-            ) from error
-        try:
+        with replacing_folder(folder) as draft:
             self._write_preset(draft, name=name, card=card, train=train)
-            if folder.exists():  # moved away whole: a folder half removed would be in the way for ever
-                os.replace(folder, retired)
-            os.replace(draft, folder)
-            shutil.rmtree(retired, ignore_errors=True)  # only now: until here it is the only preset there is
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         return folder
 
     def _write_preset(self, folder, *, name, card, train):

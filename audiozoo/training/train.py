@@ -46,6 +46,7 @@ def train(
     validation_files="*",
     seed=None,
     smoke=False,
+    examples=True,
     progress=True,
 ):
     """Train a preset's architecture, as its YAML says.
@@ -69,6 +70,8 @@ def train(
             clips every file that is held out counts.
         seed: of the initial weights and the batches, instead of the preset's.
         smoke: one step, everything else as in a real run, in the folder ``smoke`` within ``out``.
+        examples: write something to hear and to see after each epoch; False where many short runs are judged
+            by numbers.
         progress: show Keras's progress bar.
 
     Returns:
@@ -89,10 +92,8 @@ def train(
         raise InvalidPreset(f"preset {preset.name!r} has no train section, so it cannot be trained. Add one.")
     changes = {"epochs": epochs, "seed": seed} | ({"epochs": 1, "steps_per_epoch": 1} if smoke else {})
     settings = changed_settings(preset.train, changes)
-    architecture = AudioModel.architectures[preset.architecture]
-    config = {name: value.default for name, value in inspect.signature(architecture).parameters.items()}
-    config |= preset.config
-    seen = architecture.trains_on == "images"
+    config = full_config(preset)
+    seen = AudioModel.architectures[preset.architecture].trains_on == "images"
     if seen and monitor:
         raise TrainingError(
             f"monitor must be left out: {preset.architecture} makes images; got {monitor[0]!r}. What "
@@ -102,31 +103,17 @@ def train(
         f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=config["sample_rate"])
         for number, path in enumerate(monitor, start=1)
     }
-    prepare = MATERIALS[architecture.trains_on]
-    material = prepare(data, config, settings, validation_files=validation_files, progress=progress)
+    material = material_for(preset, data, settings, validation_files=validation_files, progress=progress)
     crops = material.crops
     out = make_folder(pathlib.Path(out) / "smoke" if smoke else out)
 
     keras.utils.set_random_seed(settings.seed)
-    model = architecture(**(preset.config | material.config))
-    model.preset = preset
-    try:
-        model.adapt(crops.batch(step) for step in range(ADAPT_BATCHES))
-    except AudioError as error:
-        raise DataError(f"data {str(data)!r} cannot be learned from: {one_line(error)}") from error
+    model = new_model(preset, data, material)
     if initial is not None:
         begin_with(model, initial, given=material.config)
     claim_folder(out, preset, settings, material.files, initial, validation_files)
 
-    rate = WarmupThenDecay(
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_steps,
-        decay_per_epoch=settings.decay_per_epoch,
-        steps_per_epoch=settings.steps_per_epoch,
-    )
-    momentum = settings.average_momentum
-    optimizer = keras.optimizers.Adam(rate, use_ema=momentum > 0.0, ema_momentum=momentum)
-    model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
+    compile_for_training(model, settings)
     checkpoint = Checkpoint(out / "checkpoint.npz", model)
     restored = checkpoint.restore()
     done = restored.get("epoch", 0)
@@ -139,16 +126,10 @@ def train(
     held_out = HeldOut(crops)
     example = held_out[0] if len(held_out) else None
     keeper = Progress(out, checkpoint, restored, save_best=save_best, max_minutes=max_minutes)
-    shown = [Viewing(out, example) if seen else Listening(out, example, monitors)]
-    if isinstance(model, VAE):
+    shown = [Viewing(out, example) if seen else Listening(out, example, monitors)] if examples else []
+    if examples and isinstance(model, VAE):
         shown.append(LatentScatter(out, crops, items=SCATTERED_IMAGES if seen else SCATTERED_CLIPS))
-    callbacks = [
-        FiniteLoss(),
-        AveragedValidation(),
-        *([BetaWarmup(settings.beta_warmup_epochs)] if settings.beta_warmup_epochs else []),
-        *shown,
-        keeper,
-    ]
+    callbacks = [*callbacks_of_learning(settings), *shown, keeper]
     if done < settings.epochs:
         model.fit(
             training_stream(crops, first_step=done * settings.steps_per_epoch),
@@ -168,6 +149,48 @@ def train(
         "seconds": round(time.monotonic() - began, 1),
         "preset_folder": str(out / "preset"),
     }
+
+
+def full_config(preset):
+    """All constructor arguments that a preset's architecture gets, its own defaults included."""
+    arguments = inspect.signature(AudioModel.architectures[preset.architecture]).parameters
+    return {name: value.default for name, value in arguments.items()} | preset.config
+
+
+def material_for(preset, data, settings, *, validation_files="*", progress=True):
+    """The ``Material`` that a preset's architecture trains on, of these data. Raises DataError."""
+    prepare = MATERIALS[AudioModel.architectures[preset.architecture].trains_on]
+    return prepare(data, full_config(preset), settings, validation_files=validation_files, progress=progress)
+
+
+def new_model(preset, data, material):
+    """An untrained model of a preset, with what its data give. Raises DataError where that is nothing."""
+    model = AudioModel.architectures[preset.architecture](**(preset.config | material.config))
+    model.preset = preset
+    try:
+        model.adapt(material.crops.batch(step) for step in range(ADAPT_BATCHES))
+    except AudioError as error:
+        raise DataError(f"data {str(data)!r} cannot be learned from: {one_line(error)}") from error
+    return model
+
+
+def compile_for_training(model, settings):
+    """Give a model its optimizer and loss, as ``registry.Train`` says."""
+    rate = WarmupThenDecay(
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_steps,
+        decay_per_epoch=settings.decay_per_epoch,
+        steps_per_epoch=settings.steps_per_epoch,
+    )
+    momentum = settings.average_momentum
+    optimizer = keras.optimizers.Adam(rate, use_ema=momentum > 0.0, ema_momentum=momentum)
+    model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
+
+
+def callbacks_of_learning(settings):
+    """The callbacks that a run cannot do without, in their order; those that only write come after."""
+    warmup = [BetaWarmup(settings.beta_warmup_epochs)] if settings.beta_warmup_epochs else []
+    return [FiniteLoss(), AveragedValidation(), *warmup]
 
 
 def begin_with(model, initial, *, given):
