@@ -44,7 +44,7 @@ def main(
     out = out or pathlib.Path("runs/tuning") / found.name
     name = f"tuning_{found.name}"
     search = tuning.search(found, data, out=out, algorithm="random", trials=trials, max_hours=minutes / 60.0)
-    rows = [described(row, run_of(out, row)) for row in search["trials"] if row["status"] == "done"]
+    rows = [described(row) for row in search["trials"] if row["status"] == "done"]
     values = {
         "preset": found.name,
         "trials": rows,
@@ -69,22 +69,15 @@ def main(
         print(f"written: {path} ({path.stat().st_size / 1000:.0f} kB)")
 
 
-def run_of(out, row):
-    """Folder of the first training of a trial."""
-    return out / "trials" / f"trial_{row['trial']}" / "execution_0"
-
-
 def training_seconds(out):
     """Seconds of one core that the slowest trial was trained."""
     histories = (out / "trials").glob("trial_*/execution_0/history.jsonl")
     return max(json.loads(path.read_text().splitlines()[-1])["core_seconds"] for path in histories)
 
 
-def described(row, run):
-    """A trial as it is kept: values, score, and reconstruction on both sides of the split."""
-    from audiozoo.tuning.objectives import best_epoch
-
-    logs = best_epoch(run)
+def described(row):
+    """A trial as it is kept."""
+    logs = row["logs"]
     return {
         "trial": row["trial"],
         "values": row["values"],
