@@ -325,6 +325,55 @@ def train(
         print(f"{result['preset_folder']}: {result['epochs']} epochs, loss {result['loss']:.3f}{validation}")
 
 
+@app.command()
+def tune(
+    preset: PresetArgument,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="As for train.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write into.", show_default="runs/tune/PRESET")
+    ] = None,
+    algorithm: Annotated[
+        str, typer.Option(metavar="bayesian|random|hyperband", help="How the next trial is chosen.")
+    ] = "bayesian",
+    objective: Annotated[
+        str, typer.Option(metavar="val_loss|frechet|kad|mss", help="What is minimised.")
+    ] = "val_loss",
+    trials: Annotated[int, typer.Option(min=1, help="How many in all.")] = 24,
+    executions: Annotated[int, typer.Option(min=1, help="Trainings of each, whose mean counts.")] = 1,
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Stop after this time, and save.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of every trial; by default the preset's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is tried.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Search the hyper-parameters in a preset's tune section. Broken off, the same command resumes."""
+    import audiozoo
+
+    name = audiozoo.info(preset).name
+    result = audiozoo.tuning.search(
+        preset,
+        data,
+        out=out or Path("runs") / "tune" / name,
+        algorithm=algorithm,
+        objective=objective,
+        trials=trials,
+        executions=executions,
+        max_hours=max_hours,
+        epochs=epochs,
+        seed=seed,
+        progress=not as_json,
+    )
+    if as_json:
+        _print_json(result)
+    elif result is None:
+        print("This worker is done; the chief writes the result.")
+    else:
+        values = ", ".join(f"{key} {value}" for key, value in result["values"].items())
+        more = "" if result["finished"] else "; time was up, the same command goes on"
+        print(f"{result['preset_folder']}: {objective} {result['score']:.4g} with {values}{more}")
+
+
 def _apart(source, output):
     """Raise OutputError if a recording would be replaced by what is made of it."""
     from audiozoo.errors import OutputError

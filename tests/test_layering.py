@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "zoo": FOUNDATION | {"backend", "registry", "weights", "models"},
     "training": NUMERICAL
     | {"registry", "weights", "layers", "losses", "metrics", "data", "models", "zoo", "plots"},
-    "tuning": NUMERICAL | {"registry", "weights", "losses", "metrics", "data", "models", "zoo", "training"},
+    "tuning": NUMERICAL
+    | {"registry", "weights", "losses", "metrics", "data", "models", "zoo", "training", "plots"},
     "export": FOUNDATION | {"registry", "models", "zoo"},
     "demo": FOUNDATION | {"registry", "zoo", "data", "plots", "facade"},
 }
@@ -61,7 +62,7 @@ LIGHT = {
 LIGHT_AT_THE_TOP = {"facade", "cli", "__main__", "weights"}
 LIGHT_PARTS = LIGHT_AT_THE_TOP | set(LIGHT)
 
-ONE_BACKEND_MAY_BE_NAMED = {"data", "training"}  # tf.data, distribution, TensorBoard: always lazily
+ONE_BACKEND_MAY_BE_NAMED = {"data", "training", "tuning"}  # tf.data, distribution, TensorBoard: always lazily
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 
 

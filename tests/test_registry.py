@@ -89,7 +89,7 @@ def test_a_preset_cannot_be_changed(write):
         ("version: 2", "verson: 2", "unknown key 'verson'. Did you mean version? Allowed: name, version"),
         ("learning_rate: 1.0e-4}", "learning_rte: 1.0}", "train: unknown key 'learning_rte'. Did you mean"),
         ("summary:", "summery:", "card: unknown key 'summery'. Did you mean summary?"),
-        ("{type: bool}", "{type: bool, min: 0}", "unknown key 'min'. Allowed: type"),
+        ("{type: bool}", "{type: bool, min: 0}", "unknown key 'min'. Allowed: when, type"),
         ("version: 2", "version: 2\nfolder: /tmp", "unknown key 'folder'"),
         ("1.0e-4}", "1e-4}", "train.learning_rate is the text '1e-4'; write 1.0e-4 "),
         ("min: 1.0e-4", "min: 5E4", "tune.learning_rate.min is the text '5E4'; write 5.0e+4 "),

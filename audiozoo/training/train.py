@@ -153,8 +153,9 @@ def train(
 
 def full_config(preset):
     """All constructor arguments that a preset's architecture gets, its own defaults included."""
-    arguments = inspect.signature(AudioModel.architectures[preset.architecture]).parameters
-    return {name: value.default for name, value in arguments.items()} | preset.config
+    architecture = AudioModel.architectures[preset.architecture]
+    arguments = inspect.signature(architecture).parameters
+    return {name: arguments[name].default for name in architecture.argument_names()} | preset.config
 
 
 def material_for(preset, data, settings, *, validation_files="*", progress=True):

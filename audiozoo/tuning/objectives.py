@@ -12,6 +12,7 @@ from audiozoo.data.pipelines import HeldOut
 from audiozoo.errors import SearchError
 from audiozoo.metrics import MelStatistics, frechet_distance_from_moments, kad, multi_scale_spectral_distance
 from audiozoo.models import VAE, AudioModel
+from audiozoo.training.train import full_config
 from audiozoo.zoo import load
 
 OBJECTIVES = ("val_loss", "frechet", "kad", "mss")
@@ -38,7 +39,7 @@ def check_objective(objective, preset):
 def weight_of_divergence(preset):
     """By what ``fixed_beta_loss`` weighs the divergence: the preset's ``beta``; None where there is none."""
     architecture = AudioModel.architectures[preset.architecture]
-    return preset.config.get("beta") if issubclass(architecture, VAE) else None
+    return full_config(preset)["beta"] if issubclass(architecture, VAE) else None
 
 
 def fixed_beta_loss(logs, weight):

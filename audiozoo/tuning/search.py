@@ -1,7 +1,6 @@
 """A search through the ``tune`` section of a preset, which ends in a new preset."""
 
 import contextlib
-import gc
 import io
 import json
 import math
@@ -267,8 +266,7 @@ class Trainings(keras_tuner.engine.base_tuner.BaseTuner):
             reason = one_line(error)[:500] or "no message"
             return result | {"reason": f"{type(error).__name__}: {reason}"}
         finally:
-            keras.backend.clear_session()
-            gc.collect()
+            keras.backend.clear_session()  # what one trial leaves in memory the next would run out of
         score = statistics.fmean(scores)
         if not math.isfinite(score):
             return result | {"reason": f"{self.objective} is {score}"}

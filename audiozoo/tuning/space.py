@@ -1,9 +1,11 @@
 """From the ``tune`` section of a preset to KerasTuner's hyper-parameters, and from values to a preset."""
 
-import contextlib
+import itertools
 
 import keras_tuner
 import pydantic
+from keras_tuner.engine import hyperparameters as hp_types
+from keras_tuner.src.engine.conditions import Parent
 
 from audiozoo import registry
 from audiozoo.errors import SearchError, one_line
@@ -25,20 +27,36 @@ def hyperparameters(preset):
 
 
 def declare(found, tune):
-    """Declare every hyper-parameter of a ``tune`` section, each under its conditions."""
+    """Declare every hyper-parameter of a ``tune`` section in ``keras_tuner.HyperParameters``.
+
+    Not through its ``conditional_scope``, which knows only chains of conditions.
+    """
     for name, parameter in tune.items():
-        with contextlib.ExitStack() as conditions:
-            for other, values in (parameter.when or {}).items():
-                conditions.enter_context(found.conditional_scope(other, list(values)))
-            match parameter:
-                case registry.Choice():
-                    found.Choice(name, parameter.values)
-                case registry.Switch():
-                    found.Boolean(name)
-                case registry.IntRange():
-                    found.Int(name, parameter.min, parameter.max, parameter.step, parameter.sampling)
-                case registry.FloatRange():
-                    found.Float(name, parameter.min, parameter.max, parameter.step, parameter.sampling)
+        conditions = [Parent(other, wanted) for other, wanted in conditions_of(tune, name).items()]
+        match parameter:
+            case registry.Choice():
+                declared = hp_types.Choice(name, parameter.values, conditions=conditions)
+            case registry.Switch():
+                declared = hp_types.Boolean(name, conditions=conditions)
+            case registry.IntRange() | registry.FloatRange():
+                kind = hp_types.Int if isinstance(parameter, registry.IntRange) else hp_types.Float
+                declared = kind(
+                    name,
+                    parameter.min,
+                    parameter.max,
+                    parameter.step,
+                    parameter.sampling,
+                    conditions=conditions,
+                )
+        found.merge([declared], overwrite=False)
+
+
+def conditions_of(tune, name):
+    """Values of others with which a hyper-parameter has a meaning, by name, and all that these depend on."""
+    found = {}
+    for other, wanted in (tune[name].when or {}).items():
+        found |= conditions_of(tune, other) | {other: wanted}
+    return found
 
 
 def active_values(tune, values):
@@ -116,31 +134,39 @@ def places(preset):
 def check_space(preset):
     """Refuse a space with a value that no model or training takes, before anything is trained.
 
-    Both ends of every range and each choice are tried, one at a time, the others as in the preset.
+    Both ends of every range and each choice are tried: several at once, since a model takes a second to
+    build, and what is not taken then one by one, the others as in the preset.
 
     Raises:
         SearchError: a hyper-parameter of unknown name, or a value that is refused, with the reason.
     """
     places(preset)
-    for name, parameter in preset.tune.items():
-        beside = conditions_met(preset.tune, name)
-        for value in extremes(parameter):
-            try:
-                changed = variant(preset, beside | {name: value})
-                AudioModel.architectures[changed.architecture](**changed.config)
-            except (ValueError, TypeError, SearchError) as error:
+    untried = {name: extremes(parameter) for name, parameter in preset.tune.items()}
+    for values in itertools.zip_longest(*untried.values()):
+        together = dict(zip(untried, values, strict=True))
+        together = {name: value for name, value in together.items() if value is not None}
+        if refusal(preset, together) is None:
+            for name, value in active_values(preset.tune, together).items():
+                untried[name] = [other for other in untried[name] if other != value]
+    for name, values in untried.items():
+        beside = {other: wanted[0] for other, wanted in conditions_of(preset.tune, name).items()}
+        for value in values:
+            reason = refusal(preset, beside | {name: value})
+            if reason is not None:
                 raise SearchError(
-                    f"tune.{name} holds {value!r}, which {preset.architecture} does not take: "
-                    f"{one_line(error)} Narrow it."
-                ) from error
+                    f"tune.{name} holds {value!r}, which {preset.architecture} does not take: {reason} "
+                    "Narrow it."
+                )
 
 
-def conditions_met(tune, name):
-    """Values of other hyper-parameters with which one of this name has a meaning."""
-    met = {}
-    for other, wanted in (tune[name].when or {}).items():
-        met |= conditions_met(tune, other) | {other: wanted[0]}
-    return met
+def refusal(preset, values):
+    """Why a preset cannot have these values; None where it can."""
+    try:
+        changed = variant(preset, values)
+        AudioModel.architectures[changed.architecture](**changed.config)
+    except (ValueError, TypeError, SearchError) as error:
+        return one_line(error)
+    return None
 
 
 def extremes(parameter):

@@ -8,7 +8,6 @@ from audiozoo.models import AudioModel
 from audiozoo.training.train import (
     callbacks_of_learning,
     compile_for_training,
-    full_config,
     material_for,
     new_model,
 )
@@ -63,7 +62,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
         variant = space.variant(self.preset, hp.values)
         keras.utils.set_random_seed(variant.train.seed)
         if self.data is None:
-            model = AudioModel.architectures[variant.architecture](**full_config(variant))
+            model = AudioModel.architectures[variant.architecture](**variant.config)
         else:
             self.material = material_for(variant, self.data, variant.train, progress=False)
             model = new_model(variant, self.data, self.material)

@@ -85,7 +85,7 @@ def test_a_held_out_image_is_drawn_once_whatever_is_beside_it(digits):
     alone, together = batches.collate([7])["image"][0], batches.collate([3, 7])["image"][1]
     np.testing.assert_array_equal(alone, together)
     assert set(np.unique(alone)) == {0.0, 1.0}
-    assert np.any(alone != ImageBatches(digits, binarize=True, seed=1).collate([7])["image"][0])
+    assert np.any(alone != ImageBatches(digits, binarize=True, split_seed=1).collate([7])["image"][0])
 
 
 def test_a_file_like_keras_s_gives_both_parts_and_may_be_float(tmp_path, digits):
