@@ -22,12 +22,13 @@ def track(steps, description, *, shown):
 
 
 @contextlib.contextmanager
-def counter(total, description, *, shown):
+def counter(total, description, *, done=0, shown):
     """Yield a function to call, with a line of text to be kept, after each step of long work.
 
     Args:
         total: number of steps.
         description: what is being done, in a word or two.
+        done: steps that were done before.
         shown: False shows nothing.
     """
     if not shown:
@@ -39,7 +40,7 @@ def counter(total, description, *, shown):
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=total)
+        task = bar.add_task(description, total=total, completed=done)
 
         def advance(text):
             console.print(text, soft_wrap=True, highlight=False, markup=False)

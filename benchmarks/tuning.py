@@ -54,11 +54,12 @@ def main(
     }
     if not search["finished"]:
         raise typer.Exit(1)
-    again = {}
-    chosen = sorted(rows, key=lambda row: row["score"])[:best]
-    for label, row in {f"trial {row['trial']}": row for row in chosen}.items() | {("preset", None)}:
-        own = {} if row is None else row["values"]
-        again[label] = repeated(found, own, data, out / "again" / label.replace(" ", "_"), seeds=seeds)
+    folder = out / "again"
+    again = {"preset": {"values": {}, "scores": repeated(found, {}, data, folder / "preset", range(seeds))}}
+    for row in sorted(rows, key=lambda row: row["score"])[:best]:
+        label = f"trial {row['trial']}"
+        others = repeated(found, row["values"], data, folder / label.replace(" ", "_"), range(1, seeds))
+        again[label] = {"values": row["values"], "scores": [row["score"], *others]}
         print(label, json.dumps(again[label]), flush=True)
     values["again"] = dict(sorted(again.items(), key=lambda entry: statistics.fmean(entry[1]["scores"])))
     values["says"] = said(rows)
@@ -89,18 +90,18 @@ def described(row):
     }
 
 
-def repeated(preset, values, data, out, *, seeds):
-    """Values trained with several seeds: the scores, each as the search would score it."""
+def repeated(preset, values, data, out, seeds):
+    """Scores of values trained with several seeds, each as the search scores; its own trials have seed 0."""
     from audiozoo.training import train
     from audiozoo.tuning import objectives, space
 
     scores = []
     variant = space.variant(preset, values)
-    for seed in range(seeds):
+    for seed in seeds:
         run = out / f"seed_{seed}"
         train(variant, data, out=run, seed=seed, examples=False, progress=False)
         scores.append(objectives.score("val_loss", run, preset, None))
-    return {"values": values, "scores": scores}
+    return scores
 
 
 def said(rows):

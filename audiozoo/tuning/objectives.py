@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from audiozoo.data.pipelines import HeldOut
+from audiozoo.data.pipelines import HeldOut, training_pairs
 from audiozoo.errors import SearchError
 from audiozoo.metrics import MelStatistics, frechet_distance_from_moments, kad, multi_scale_spectral_distance
 from audiozoo.models import VAE, AudioModel
@@ -105,18 +105,17 @@ def judged(crops):
     """Inputs and targets of the held-out clips that sounds are judged by."""
     places = HeldOut(crops).places
     chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), JUDGED_CLIPS)).round().astype(int))
-    batch = crops.collate(*zip(*(places[index] for index in chosen), strict=True))
-    return batch, batch["audio"]
+    return training_pairs(crops.collate(*zip(*(places[index] for index in chosen), strict=True)))
 
 
 def rendered(model, inputs, batch_size):
     """What the model makes of these inputs, a batch at a time."""
-    count = len(inputs["audio"])
+    count = len(next(iter(inputs.values())))
     pieces = [
         model.render({name: value[start : start + batch_size] for name, value in inputs.items()})
         for start in range(0, count, batch_size)
     ]
-    return np.concatenate(pieces)[:, : inputs["audio"].shape[1]]
+    return np.concatenate(pieces)
 
 
 def check_held_out(crops, data, objective):

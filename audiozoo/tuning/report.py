@@ -144,7 +144,7 @@ def trade_off(rows, beta, *, path):
     return saved(figure, path)
 
 
-def note(preset, logs, trial, result, objective):
+def note(logs, trial, result, objective):
     """Write a trial to TensorBoard's page of hyper-parameters, where TensorFlow is the backend."""
     if keras.backend.backend() != "tensorflow" or result["status"] != "done":
         return

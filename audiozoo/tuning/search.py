@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import statistics
+import threading
 import time
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def search(
     out = make_folder(out)
     claim(
         out,
-        preset=registry.as_dict(preset),
+        preset=preset.model_dump(mode="json", include={"architecture", "config", "train", "tune"}),
         recordings=material.files,
         algorithm=algorithm,
         objective=objective,
@@ -121,19 +122,15 @@ def search(
             project_name="trials",
             preset=preset,
             data=data,
+            crops=material.crops,
             objective=objective,
             executions=executions,
             epochs=epochs,
             deadline=deadline,
         )
-    finished = True
-    with counter(trials, "trials", shown=progress and not tuner.is_chief) as tuner.advance:
-        try:
-            tuner.search()
-        except _Ended as end:
-            if end.__cause__ is not None:
-                raise end.__cause__ from None
-            finished = False
+    shown = progress and not tuner.is_chief
+    with counter(trials, "trials", done=len(oracle.end_order), shown=shown) as tuner.advance:
+        finished = tuner.search_until_deadline()
     if tuner.is_worker:
         return None
     return finish(out, preset, objective, tuner.oracle, finished=finished)
@@ -195,6 +192,7 @@ class Trainings(keras_tuner.engine.base_tuner.BaseTuner):
 
     Args:
         preset, data, objective, executions, epochs: see ``search``.
+        crops: of the data as the preset itself has them: what is held out judges every trial.
         deadline: of ``time.monotonic``.
         others: of KerasTuner.
 
@@ -202,8 +200,8 @@ class Trainings(keras_tuner.engine.base_tuner.BaseTuner):
         advance: called with a line of text when a trial is done.
     """
 
-    def __init__(self, *, preset, data, objective, executions, epochs, deadline, **others):
-        self.preset, self.data, self.objective = preset, data, objective
+    def __init__(self, *, preset, data, crops, objective, executions, epochs, deadline, **others):
+        self.preset, self.data, self.crops, self.objective = preset, data, crops, objective
         self.executions, self.epochs, self.deadline = executions, epochs, deadline
         super().__init__(**others)
 
@@ -215,14 +213,32 @@ class Trainings(keras_tuner.engine.base_tuner.BaseTuner):
     def is_chief(self):
         return self.tuner_id == "chief"
 
-    def on_search_begin(self):
-        self.life = SignsOfLife(self.project_dir, self.tuner_id)
-        self.life.__enter__()
+    def search_until_deadline(self):
+        """Search to the end; whether that was reached before the deadline."""
         if not self.is_worker:
             self.save()  # without it KerasTuner would not find a search that was killed in its first trial
+        if self.is_chief:
+            return self.serve()
+        with SignsOfLife(self.project_dir, self.tuner_id):
+            try:
+                self.search()
+            except _Ended as end:
+                if end.__cause__ is not None:
+                    raise end.__cause__ from None
+                return False
+        return True
 
-    def on_search_end(self):
-        self.life.__exit__()
+    def serve(self):
+        """As the chief, give trials to workers until all are done, or time is up for them, too."""
+        server = threading.Thread(target=self.search, daemon=True)  # KerasTuner's cannot be ended
+        server.start()
+        while server.is_alive():
+            server.join(timeout=1.0)
+            if time.monotonic() > self.deadline:
+                self.oracle.take_back()
+                if not self.oracle.ongoing_trials:
+                    return False
+        return True
 
     def pre_create_trial(self):
         if self.is_worker:
@@ -240,7 +256,7 @@ class Trainings(keras_tuner.engine.base_tuner.BaseTuner):
                     draft.write_text(json.dumps(result, indent=2))
             except OutputError as error:  # a full disk is no fault of these values
                 raise _Ended from error
-        report.note(self.preset, Path(self.directory) / "logs", trial.trial_id, result, self.objective)
+            report.note(Path(self.directory) / "logs", trial.trial_id, result, self.objective)
         self.advance(report.line(trial.trial_id, result, self.objective))
         if result["status"] == "failed":
             raise keras_tuner.errors.FailedTrialError(result["reason"])
@@ -303,10 +319,7 @@ class Trainings(keras_tuner.engine.base_tuner.BaseTuner):
             )
         if result["epochs"] < wanted:
             raise _Ended
-        # Of the preset, not of the variant: held out is the same of both, but the length of its clips may
-        # differ.
-        crops = material_for(self.preset, self.data, self.preset.train, progress=False).crops
-        return objectives.score(self.objective, run, self.preset, crops)
+        return objectives.score(self.objective, run, self.preset, self.crops)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def test_the_epoch_that_was_kept_is_the_one_that_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("objective", "preset", "message"),
+    "objective, preset, message",
     [
         ("loss", preset_of("MnistVAE"), "objective must be one of val_loss, frechet, kad, mss; got 'loss'"),
         ("kad", preset_of("MnistVAE"), "objective 'kad' is of sounds; MnistVAE makes images. Use 'val_loss'"),
@@ -97,9 +97,10 @@ class Renderer:
 
 @pytest.fixture
 def judge(monkeypatch, tmp_path):
-    def of(objective, model):
+    def of(objective, model, crops=None):
         monkeypatch.setattr(objectives, "load", lambda folder: model)
-        return objectives.score(objective, tmp_path, preset_of("Conv1DResnetVAE", beta=0.1), Crops())
+        preset = preset_of("Conv1DResnetVAE", beta=0.1)
+        return objectives.score(objective, tmp_path, preset, crops or Crops())
 
     return of
 
@@ -126,6 +127,20 @@ def test_a_model_without_prior_is_judged_by_what_it_makes_of_held_out_clips(judg
     assert judge("frechet", Perfect()) == pytest.approx(0.0, abs=1e-6)
     assert judge("frechet", Renderer()) > 1.0
     assert judge("kad", Perfect()) < judge("kad", Renderer())
+
+
+def test_a_model_that_plays_features_is_given_these_and_not_the_sound(judge):
+    class Player(Renderer):
+        def render(self, inputs):
+            assert set(inputs) == {"loudness_db"}
+            return Crops.audio[: len(inputs["loudness_db"])]
+
+    class Features(Crops):
+        def collate(self, which, starts):
+            return super().collate(which, starts) | {"loudness_db": np.zeros((len(which), 9, 1), "float32")}
+
+    first = multi_scale_spectral_distance(Crops.audio, Crops.audio[[0, 1, 2, 3, 0, 1]])
+    assert judge("mss", Player(), Features()) == pytest.approx(float(np.mean(first)))
 
 
 def test_too_little_held_out_is_refused():

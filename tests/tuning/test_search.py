@@ -172,7 +172,7 @@ FOUR = {"beta": {"type": "choice", "values": [1.0, 2.0, 3.0, 4.0]}}
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason"),
+    "failure, reason",
     [
         (TrainingError("val_loss became nan in epoch 2."), "TrainingError: val_loss became nan in epoch 2."),
         (MemoryError(), "MemoryError: no message"),
@@ -248,7 +248,7 @@ def test_a_bayesian_search_finds_the_least_of_a_parabola(untrained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments, message",
     [
         ({"algorithm": "grid"}, "algorithm must be one of bayesian, random, hyperband; got 'grid'"),
         ({"objective": "fid"}, "objective must be one of val_loss, frechet, kad, mss; got 'fid'"),

@@ -56,7 +56,7 @@ def test_a_name_that_is_both_is_told_apart_by_its_section():
 
 
 @pytest.mark.parametrize(
-    ("tune", "message"),
+    "tune, message",
     [
         (
             {"betta": BETA},
