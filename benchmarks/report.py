@@ -1,4 +1,4 @@
-"""From result files to RESULTS.md and the tables of README.md and docs/vae.md: none is typed by hand."""
+"""From result files to RESULTS.md and the tables of README.md and of docs/: none is typed by hand."""
 
 if not __package__:
     import as_module  # noqa: F401
@@ -11,6 +11,7 @@ from benchmarks import results, tables
 ROOT = pathlib.Path(__file__).parents[1]
 BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
 MNIST_BEGIN, MNIST_END = "<!-- mnist:begin -->", "<!-- mnist:end -->"
+TUNING_BEGIN, TUNING_END = "<!-- tuning:begin -->", "<!-- tuning:end -->"
 BACKENDS = ("tensorflow", "jax", "torch")
 
 # Columns of a table: heading, path in the values, format of the number.
@@ -104,12 +105,12 @@ INVERSION_COLUMNS = (
 
 
 def main():
-    """Write benchmarks/RESULTS.md, the table of models in README.md, and that of digits in docs/vae.md."""
+    """Write benchmarks/RESULTS.md, the table of models in README.md, and what is measured in docs/."""
     (ROOT / "benchmarks" / "RESULTS.md").write_text(results_page())
-    readme, tutorial = ROOT / "README.md", ROOT / "docs" / "vae.md"
-    readme.write_text(with_table(readme.read_text()))
-    tutorial.write_text(with_mnist_table(tutorial.read_text()))
-    print("written: benchmarks/RESULTS.md, README.md, docs/vae.md")
+    for file, renewed in PAGES.items():
+        page = ROOT / file
+        page.write_text(renewed(page.read_text()))
+    print(f"written: benchmarks/RESULTS.md, {', '.join(PAGES)}")
 
 
 def with_table(readme):
@@ -120,6 +121,18 @@ def with_table(readme):
 def with_mnist_table(tutorial):
     """The text of docs/vae.md with its table of what was trained made anew."""
     return between(tutorial, MNIST_BEGIN, mnist_table(results.read("mnist_vae").values), MNIST_END)
+
+
+def with_tuning_findings(page):
+    """The text of docs/tuning.md with what the searches found made anew."""
+    return between(page, TUNING_BEGIN, "\n\n".join(tuning_findings("images")), TUNING_END)
+
+
+PAGES = {
+    "README.md": with_table,
+    "docs/vae.md": with_mnist_table,
+    "docs/tuning.md": with_tuning_findings,
+}
 
 
 def between(text, begin, inner, end):
@@ -196,6 +209,7 @@ def results_page():
         *frechet_section(),
         *inversion_section(),
         *mnist_section(),
+        *tuning_section(),
         *student_section(),
         "## Every result file",
     ]
@@ -425,6 +439,72 @@ def mnist_table(values):
     headings = [heading for heading, _, _ in MNIST_COLUMNS]
     rows = [[shown(row[key], form) for _, key, form in MNIST_COLUMNS] for row in values["models"].values()]
     return table(headings, rows)
+
+
+def tuning_section():
+    """The searches over beta and dropout."""
+    found = tuning_findings("../docs/images")
+    if found:
+        yield "## What beta and dropout do"
+        yield from found
+
+
+def tuning_findings(images):
+    """Paragraphs, tables and pictures of every search, the pictures from the folder ``images``."""
+    return [
+        part
+        for name in results.names()
+        if name.startswith("tuning_")
+        for part in findings_of_search(results.read(name).values, images)
+    ]
+
+
+def findings_of_search(values, images):
+    """What one search found."""
+    says, name = values["says"], values["preset"]
+    yield f"### {name}"
+    yield (
+        f"{len(values['trials'])} trials of up to {values['training_seconds']:.0f} seconds of one core. The "
+        f"score is the held-out reconstruction error plus {values['fixed_beta']:g} times the divergence in "
+        "nats."
+    )
+    yield table(
+        ["rank correlation (Spearman; by chance in p)", "of beta", "of dropout"],
+        [
+            [f"with the {text}", *(rank(says[f"{what}_with_{of}"]) for of in ("beta", "dropout"))]
+            for what, text in (
+                ("reconstruction", "reconstruction error"),
+                ("kl", "divergence"),
+                ("score", "score"),
+            )
+        ],
+    )
+    yield (
+        f"The median score with dropout above 0.25 is {says['median_score_high_dropout']:.3f}, below it "
+        f"{says['median_score_low_dropout']:.3f}. The loss in which a trial's own beta counts is least in "
+        f"trial {says['naive_winner']}, with beta {says['naive_winner_beta']:.2g}; the smallest beta that was "
+        f"tried is {says['smallest_beta']:.2g}."
+    )
+    headings = ["", "beta", "dropout", "score, mean of seeds", "least", "most"]
+    rows = [
+        [
+            label,
+            shown(entry["values"].get("beta", values["fixed_beta"]), ".2g"),
+            shown(entry["values"].get("dropout", 0.0), ".2f"),
+            shown(sum(entry["scores"]) / len(entry["scores"]), ".3f"),
+            shown(min(entry["scores"]), ".3f"),
+            shown(max(entry["scores"]), ".3f"),
+        ]
+        for label, entry in values["again"].items()
+    ]
+    yield table(headings, rows)
+    yield f"![{name}: reconstruction and divergence over beta]({images}/tuning_{name}_trade_off.png)"
+    yield f"![{name}: every trial as a line]({images}/tuning_{name}_trials.png)"
+
+
+def rank(found):
+    """A rank correlation and how likely it is by chance."""
+    return f"{found['rho']:.2f} (p {found['p']:.1g})"
 
 
 def student_section():

@@ -329,6 +329,76 @@ def test_train_without_validation_says_nothing_of_it(zoo, trainer, run, tmp_path
     assert run("train", "recipe", "--data", tmp_path)[1] == "runs/x/preset: 3 epochs, loss 6.000\n"
 
 
+@pytest.fixture
+def searcher(monkeypatch):
+    import audiozoo.tuning
+
+    result = {
+        "values": {"beta": 0.5, "variant": "dense"},
+        "score": 1.23456,
+        "trial": "1",
+        "preset_folder": "runs/x/best",
+        "trials": [],
+        "finished": True,
+    }
+    search = create_autospec(audiozoo.tuning.search, return_value=result)
+    monkeypatch.setattr(audiozoo.tuning, "search", search)
+    return search
+
+
+def test_tune_says_what_won(zoo, searcher, run, tmp_path):
+    status, out, _ = run("tune", "recipe", "--data", tmp_path)
+    assert (status, out) == (0, "runs/x/best: val_loss 1.235 with beta 0.5, variant dense\n")
+    assert searcher.call_args.args == ("recipe", tmp_path)
+    settings = searcher.call_args.kwargs
+    assert str(settings.pop("out")) == "runs/tune/recipe"
+    assert settings == {
+        "algorithm": "bayesian",
+        "objective": "val_loss",
+        "trials": 24,
+        "executions": 1,
+        "max_hours": None,
+        "epochs": None,
+        "seed": 0,
+        "progress": True,
+    }
+
+
+def test_tune_passes_every_option_on(zoo, searcher, run, tmp_path):
+    options = ["--algorithm", "hyperband", "--objective", "kad", "--trials", "9", "--executions", "2"]
+    options += ["--max-hours", "1.5", "--epochs", "4", "--seed", "7", "--out", tmp_path / "out"]
+    searcher.return_value["finished"] = False
+    status, out, _ = run("tune", "recipe", "--data", tmp_path, *options)
+    assert status == 0
+    assert out.endswith("; time was up, the same command goes on\n")
+    assert searcher.call_args.kwargs == {
+        "out": tmp_path / "out",
+        "algorithm": "hyperband",
+        "objective": "kad",
+        "trials": 9,
+        "executions": 2,
+        "max_hours": 1.5,
+        "epochs": 4,
+        "seed": 7,
+        "progress": True,
+    }
+
+
+def test_tune_as_json_is_nothing_but_json(zoo, searcher, run, tmp_path):
+    assert json.loads(run("tune", "recipe", "--data", tmp_path, "--json")[1]) == searcher.return_value
+    assert searcher.call_args.kwargs["progress"] is False
+
+
+def test_a_worker_leaves_the_result_to_its_chief(zoo, searcher, run, tmp_path):
+    searcher.return_value = None
+    assert "chief" in run("tune", "recipe", "--data", tmp_path)[1]
+
+
+def test_tune_refuses_in_one_line_what_cannot_be_searched(run, tmp_path):
+    found = run("tune", "mnist_vae", "--data", "digits", "--algorithm", "grid", "--out", tmp_path)
+    assert "algorithm must be one of bayesian, random, hyperband; got 'grid'" in refused(found)
+
+
 @pytest.mark.parametrize("error", [OutputError("cannot write demo:\nno"), AudioError("clip is\n  gone")])
 def test_demo_reports_errors_in_one_line(monkeypatch, run, error):
     import audiozoo.demo

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "vae.md").read_text(encoding="utf-8")
+TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -62,7 +63,12 @@ def test_the_python_of_the_tutorial_runs_as_one_program(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"codes.png", "digits.png", "way.png"}
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL, "audiozoo"))
+def test_the_python_of_the_page_on_searching_runs_as_one_program(tmp_path):
+    result = run_python("-c", "\n".join(blocks(TUNING, "python")) + "\nmodel.sample(1)", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     result = run_python("-m", "audiozoo", name, "--help", cwd=ROOT)
@@ -95,7 +101,7 @@ def test_ci_installs_and_tests_as_the_readme_says():
     assert "pytest" in ci
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/vae.md"])
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/vae.md", "docs/tuning.md"])
 def test_files_that_are_linked_exist(file):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / file).read_text(encoding="utf-8"))
     missing = [link for link in links if not ((ROOT / file).parent / link).exists()]

@@ -36,16 +36,11 @@ def test_the_page_of_results_is_what_the_result_files_say():
     assert page == report.results_page(), "run: python -m benchmarks report"
 
 
-def test_the_table_of_the_readme_is_what_presets_and_result_files_say():
-    readme = (report.ROOT / "README.md").read_text()
-    assert report.BEGIN in readme
-    assert readme == report.with_table(readme), "run: python -m benchmarks report"
-
-
-def test_the_table_of_the_tutorial_is_what_the_result_file_says():
-    tutorial = (report.ROOT / "docs" / "vae.md").read_text()
-    assert report.MNIST_BEGIN in tutorial
-    assert tutorial == report.with_mnist_table(tutorial), "run: python -m benchmarks report"
+@pytest.mark.parametrize("file", report.PAGES)
+def test_what_is_measured_on_a_page_is_what_presets_and_result_files_say(file):
+    page = (report.ROOT / file).read_text()
+    assert ":begin -->" in page
+    assert page == report.PAGES[file](page), "run: python -m benchmarks report"
 
 
 @pytest.mark.parametrize("name", RELEASED)
