@@ -453,8 +453,7 @@ def tuning_findings(images):
     """Paragraphs, tables and pictures of every search, the pictures from the folder ``images``."""
     return [
         part
-        for name in results.names()
-        if name.startswith("tuning_")
+        for name in results.names("tuning_*")
         for part in findings_of_search(results.read(name).values, images)
     ]
 
@@ -482,8 +481,8 @@ def findings_of_search(values, images):
     yield (
         f"The median score with dropout above 0.25 is {says['median_score_high_dropout']:.3f}, below it "
         f"{says['median_score_low_dropout']:.3f}. The loss in which a trial's own beta counts is least in "
-        f"trial {says['naive_winner']}, with beta {says['naive_winner_beta']:.2g}; the smallest beta that was "
-        f"tried is {says['smallest_beta']:.2g}."
+        f"trial {says['naive_winner']}, with beta {says['naive_winner_beta']:.2g}; the smallest beta that "
+        f"was tried is {says['smallest_beta']:.2g}."
     )
     headings = ["", "beta", "dropout", "score, mean of seeds", "least", "most"]
     rows = [

@@ -4,6 +4,7 @@ KerasTuner writes its state in place, and forgets what was begun between two of 
 whole or as it was before, and where several workers search, the trial of one that died is given to another.
 """
 
+import contextlib
 import json
 import shutil
 import threading
@@ -14,6 +15,7 @@ import keras_tuner
 from keras_tuner.engine import trial as trial_module
 
 from audiozoo.atomic import make_folder, replacing
+from audiozoo.errors import OutputError
 
 Status = trial_module.TrialStatus
 
@@ -135,7 +137,8 @@ class SignsOfLife:
 
     def _beat(self):
         while True:
-            with replacing(self.path) as draft:
+            # A disk that is full for a while is no death.
+            with contextlib.suppress(OutputError), replacing(self.path) as draft:
                 draft.write_text(str(time.time()))
             if self.over.wait(BEAT_SECONDS):
                 return
