@@ -37,7 +37,7 @@ MAY_IMPORT = {
     # of data.
     "models": NUMERICAL
     | {"registry", "weights", "layers", "losses", "data.audio_io", "data.features", "data.feature_stream"}
-    | {"latent.paths"},
+    | {"latent.analysis", "latent.paths"},
     "zoo": FOUNDATION | {"backend", "registry", "weights", "models"},
     "training": NUMERICAL
     | {"registry", "weights", "layers", "losses", "metrics", "data", "models", "zoo", "plots"},
