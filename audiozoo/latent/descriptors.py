@@ -221,7 +221,9 @@ def linear_probe(codes, descriptors, groups, *, num_resamples=200, seed=0):
         ]  # of each group
         draws = rng.integers(clip.max() + 1, size=(num_resamples, clip.max() + 1))
         with np.errstate(invalid="ignore", divide="ignore"):
-            resampled = np.stack([1.0 - np.divide(*(side[:, draw].sum(1) for side in sums)) for draw in draws])
+            resampled = np.stack(
+                [1.0 - np.divide(*(side[:, draw].sum(1) for side in sums)) for draw in draws]
+            )
             value = 1.0 - np.divide(*(side.sum(axis=1) for side in sums))
         store(result, columns, value, resampled)
     return result

@@ -44,8 +44,11 @@ def test_coordinates_and_back_lose_nothing():
     codes = np.random.default_rng(0).standard_normal((3, 50, 6))
     basis = informative_basis(codes)
     np.testing.assert_allclose(basis.codes(basis.coordinates(codes)), codes, atol=1e-12)
-    np.testing.assert_allclose(np.cov(basis.coordinates(codes).reshape(-1, 6).T), np.diag(
-        np.var(basis.coordinates(codes).reshape(-1, 6), axis=0, ddof=1)), atol=1e-12)
+    np.testing.assert_allclose(
+        np.cov(basis.coordinates(codes).reshape(-1, 6).T),
+        np.diag(np.var(basis.coordinates(codes).reshape(-1, 6), axis=0, ddof=1)),
+        atol=1e-12,
+    )
 
 
 def test_what_is_missing_comes_from_the_prior_or_from_the_centre():

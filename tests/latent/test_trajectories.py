@@ -148,7 +148,10 @@ def test_total_variation_counts_detours_twice():
         (lambda: lissajous(10, 6), "frames must be at least 12, two for each cycle; got 10"),
         (lambda: lissajous(10, 2, cycles=[1.5, 1]), "cycles must be 2 whole numbers"),
         (lambda: align(np.ones((3, 2)), np.ones((3, 4))), "codes of one size; got 2 and 4"),
-        (lambda: align(np.ones((3, 2)), np.ones((3, 2)), method="hope"), "method must be one of dtw, resample"),
+        (
+            lambda: align(np.ones((3, 2)), np.ones((3, 2)), method="hope"),
+            "method must be one of dtw, resample",
+        ),
         (lambda: align(np.full((3, 2), np.inf), np.ones((3, 2))), "a must be finite"),
         (lambda: between(np.ones((3, 2)), np.ones((3, 2)), [0.5, 1.5]), "positions must be numbers between"),
         (lambda: perceptual_path_length(abs, abs, epsilon=0), "epsilon must be a number between"),
