@@ -10,7 +10,7 @@ from audiozoo.errors import IncompatiblePreset
 from audiozoo.latent.analysis import informative_basis
 from audiozoo.latent.descriptors import FEWEST_GROUPS, frame_descriptors
 from audiozoo.latent.maps import clip_vectors
-from audiozoo.progress import track
+from audiozoo.progress import in_threads, track
 
 AT_ONCE = 64  # pieces in memory as float
 HOP_WITHOUT_FRAMES = 512  # samples between descriptors, of which one code for a clip gets the mean
@@ -73,10 +73,11 @@ class EncodedSet:
         """
         if self.sample_rate is None:
             raise IncompatiblePreset("descriptors are of sound; this model is of images.")
-        return [
-            self.description(audio, len(codes), pitch=pitch)
-            for audio, codes in zip(track(self.items, "descriptors", shown=progress), self.codes, strict=True)
-        ]
+
+        def description(number):
+            return self.description(self.items[number], len(self.codes[number]), pitch=pitch)
+
+        return in_threads(description, range(len(self.codes)), "descriptors", shown=progress)
 
     def description(self, audio, frames, *, pitch="swift"):
         """Descriptors of one sound for so many codes, as in ``describe``."""

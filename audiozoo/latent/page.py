@@ -13,6 +13,7 @@ import numpy as np
 from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.latent.maps import within_view
+from audiozoo.progress import in_threads
 
 OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 OPUS_LEVELS = (0.7, 0.8, 0.9, 0.93, 0.96, 1.0)  # of compression: from 90 down to 6 kbit/s
@@ -323,11 +324,17 @@ def sounds_within(sounds, sample_rate, megabytes):
         if size <= 0.9 * room:
             break
     step = max(1, int(np.ceil(size / (0.9 * room))))
-    addresses, left = [], room
-    for index in range(len(sounds)):
-        coded = opus(sounds[index], sample_rate, level) if index % step == 0 else None
-        left -= len(coded or b"")
-        addresses.append(data_uri(coded, "audio/ogg") if coded and left > 0 else None)
+    coded = in_threads(
+        lambda index: opus(sounds[index], sample_rate, level),
+        range(0, len(sounds), step),
+        "sounds",
+        shown=False,
+    )
+    addresses, left = [None] * len(sounds), room
+    for number, content in enumerate(coded):
+        left -= len(content)
+        if left > 0:
+            addresses[number * step] = data_uri(content, "audio/ogg")
     return addresses
 
 
