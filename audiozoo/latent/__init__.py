@@ -1,0 +1,1 @@
+"""Codes: what their dimensions mean, walks through them, and hands that play them."""
