@@ -133,7 +133,9 @@ class HandMotion:
             for before, after in zip(seen[:-1], seen[1:], strict=True):
                 if 1 < after - before <= longest + 1:
                     # Two frames on either side give the slopes; they may lie beyond a further gap.
-                    around = seen[max(0, np.searchsorted(seen, before) - 1) : np.searchsorted(seen, after) + 2]
+                    around = seen[
+                        max(0, np.searchsorted(seen, before) - 1) : np.searchsorted(seen, after) + 2
+                    ]
                     gap = np.arange(before + 1, after)
                     points[gap, hand] = interpolated(around, self.points[around, hand], gap)
         return dataclasses.replace(self, points=points, valid=None)
@@ -216,8 +218,8 @@ def motion_features(motion):
     recording; where that is not known, as with a phone, in units of the recording.
 
     - ``position``: of the wrist, from the origin of the recording.
-    - ``palm_normal``: unit vector across the palm, (index root - wrist) x (pinky root - wrist). It points out of
-      the palm of one hand and out of the back of the other.
+    - ``palm_normal``: unit vector across the palm, (index root - wrist) x (pinky root - wrist). It points out
+      of the palm of one hand and out of the back of the other.
     - ``flexion``: how far a finger is bent, its joints together, as a share of what joints can do: 0 for a
       flat hand, however spread, about 1 for a fist.
     - ``spread``: mean distance of neighbouring finger tips, index to pinky.
@@ -225,15 +227,15 @@ def motion_features(motion):
     - ``speed``: of the wrist, lengths a second.
     - ``quantity_of_motion``: mean speed of all points (after Camurri et al., 2003, EyesWeb).
 
-    Gaps of up to a quarter of a second are filled. Turning a recording leaves flexion, spread, pinch and speeds
-    as they are.
+    Gaps of up to a quarter of a second are filled. Turning a recording leaves flexion, spread, pinch and
+    speeds as they are.
 
     Args:
         motion: HandMotion.
 
     Returns:
-        ``(features, names)``: float64 ``(frames, 15 hands)``, NaN where a hand, or what a feature needs of it,
-        is missing; and as many names, ``hand_1 / position_x`` where there are several hands.
+        ``(features, names)``: float64 ``(frames, 15 hands)``, NaN where a hand, or what a feature needs of
+        it, is missing; and as many names, ``hand_1 / position_x`` where there are several hands.
 
     Raises:
         MotionError: ``motion`` is none.

@@ -4,25 +4,26 @@ A hand says 15 numbers a frame that lean on each other; a code has 16 or 64, and
 sound. A ``MotionMap`` has seen what both do, and joins them. It works on coordinates of codes, most
 informative first, see ``informative_basis``.
 
-All methods begin with features in units of their standard deviation. The first four go on with their principal
-components in units of theirs: numbers of variance 1 that do not lean on each other (whitening). Components
-beyond ``fidelity`` of the variance, mostly jitter of the tracker, are left out. Of n features, the r that
-remain drive the r most informative coordinates.
+All methods begin with features in units of their standard deviation. The first four go on with their
+principal components in units of theirs: numbers of variance 1 that do not lean on each other (whitening).
+Components beyond ``fidelity`` of the variance, mostly jitter of the tracker, are left out. Of n features, the
+r that remain drive the r most informative coordinates.
 
-- ``"whiten_quantile"``: component i goes through its own distribution function and through the inverse of that
-  of coordinate i, ``y_i = Q_i(F_i(w_i))``, the optimal transport in one dimension (Villani, 2003, Topics in
-  Optimal Transportation, theorem 2.18). Each coordinate then is as often at each value as with the data set,
-  and never beyond; and since neither components nor coordinates are correlated, so is the plane of any two
-  nearly.
+- ``"whiten_quantile"``: component i goes through its own distribution function and through the inverse of
+  that of coordinate i, ``y_i = Q_i(F_i(w_i))``, the optimal transport in one dimension (Villani, 2003, Topics
+  in Optimal Transportation, theorem 2.18). Each coordinate then is as often at each value as with the data
+  set, and never beyond; and since neither components nor coordinates are correlated, so is the plane of any
+  two nearly.
 - ``"pca"``: component i in units of coordinate i, ``y_i = mean_i + deviation_i w_i``. Smooth, and linear.
-- ``"knn"``: the point of ``"pca"``, and from there to the data: the mean of the nearest codes, each weighed by
-  ``1 - (distance / that of the next one)^2``, so that none comes or goes with a jump. It says all coordinates.
-- ``"learned"``: kernel ridge regression (Saunders et al., 1998) from components to all coordinates, on 600 pairs
-  at most. Of motion and sound that belong together, pairs are what was at the same time. Otherwise they are
-  found: the assignment of codes to components that moves the points of ``"pca"`` the least in all (discrete
-  optimal transport; Peyré and Cuturi, 2019, Computational Optimal Transport, section 2.2).
-- ``"linear"``: the linear map that gives features the mean and covariance of the first n coordinates and moves
-  them least (the same, eq. 2.40): feature i drives mostly coordinate i.
+- ``"knn"``: the point of ``"pca"``, and from there to the data: the mean of the nearest codes, each weighed
+  by ``1 - (distance / that of the next one)^2``, so that none comes or goes with a jump. It says all
+  coordinates.
+- ``"learned"``: kernel ridge regression (Saunders et al., 1998) from components to all coordinates, on 600
+  pairs at most. Of motion and sound that belong together, pairs are what was at the same time. Otherwise they
+  are found: the assignment of codes to components that moves the points of ``"pca"`` the least in all
+  (discrete optimal transport; Peyré and Cuturi, 2019, Computational Optimal Transport, section 2.2).
+- ``"linear"``: the linear map that gives features the mean and covariance of the first n coordinates and
+  moves them least (the same, eq. 2.40): feature i drives mostly coordinate i.
 - ``"zscore"``: feature i is coordinate i. It is what is done where nothing is known of the codes but that
   their prior is the normal distribution, and is here to be compared with.
 """
@@ -60,10 +61,10 @@ class MotionMap:
     Args:
         method: see above.
         fidelity: share of the features' variance that the components keep, above 0 to 1.
-        others: what becomes of the coordinates that are not driven: ``"nearest"``, the mean of what the nearest
-            codes have there, as in ``"knn"``; ``"mean"``, that of the data set, which most codes are far from
-            where many coordinates are left; ``"prior"``, left out, so that ``InformativeBasis.codes`` draws
-            them from the prior. ``"knn"`` and ``"learned"`` say all.
+        others: what becomes of the coordinates that are not driven: ``"nearest"``, the mean of what the
+            nearest codes have there, as in ``"knn"``; ``"mean"``, that of the data set, which most codes are
+            far from where many coordinates are left; ``"prior"``, left out, so that
+            ``InformativeBasis.codes`` draws them from the prior. ``"knn"`` and ``"learned"`` say all.
         neighbours: how many codes are nearest.
         seed: of the choice of rows, where there are more than needed.
 
@@ -75,9 +76,7 @@ class MotionMap:
         ValueError: an unknown method, or a number out of its range.
     """
 
-    def __init__(
-        self, method="whiten_quantile", *, fidelity=0.95, others="nearest", neighbours=5, seed=0
-    ):
+    def __init__(self, method="whiten_quantile", *, fidelity=0.95, others="nearest", neighbours=5, seed=0):
         check_choice("method", method, METHODS)
         check_range("fidelity", fidelity, 1e-6, 1.0)
         check_choice("others", others, OTHER_COORDINATES)
@@ -132,7 +131,9 @@ class MotionMap:
             count = min(standard.shape[1], coordinates.shape[1])
             arrays["matrix"] = np.eye(standard.shape[1], count)
             if self.method == "linear":
-                arrays["matrix"] = arrays["matrix"] @ monge_matrix(standard[:, :count], coordinates[:, :count])
+                arrays["matrix"] = arrays["matrix"] @ monge_matrix(
+                    standard[:, :count], coordinates[:, :count]
+                )
         else:
             arrays["matrix"] = whitening(standard, self.fidelity)[:, : coordinates.shape[1]]
         arrays["driven"] = np.array(arrays["matrix"].shape[1])
@@ -299,7 +300,9 @@ def checked_features(features):
     if features.ndim != 2 or not features.size:
         raise ValueError(f"features must be (frames, features), not empty; got shape {features.shape}.")
     if np.isinf(features).any():
-        raise ValueError(f"features must be finite, or NaN where unknown; {np.isinf(features).sum()} are not.")
+        raise ValueError(
+            f"features must be finite, or NaN where unknown; {np.isinf(features).sum()} are not."
+        )
     return features
 
 
@@ -340,8 +343,9 @@ def whitening(standard, fidelity):
     enough = np.cumsum(variances) >= fidelity * variances.sum() - 1e-12
     count = 1 + int(np.argmax(enough))
     variances, axes = variances[:count], axes[:, :count]
-    # Axes have no sign of their own: of the feature that weighs most it is positive.
-    largest = axes[np.argmax(np.abs(axes), axis=0), np.arange(count)]
+    # Axes have no sign of their own: of the feature that weighs most, the first of equals, it is positive.
+    weights = np.abs(axes)
+    largest = axes[np.argmax(weights >= weights.max(axis=0) - 1e-9, axis=0), np.arange(count)]
     return axes * np.sign(largest) / np.sqrt(variances)
 
 
@@ -397,7 +401,9 @@ def kernel_ridge(inputs, targets):
     Williams, 2006, section 5.3).
     """
     offset = targets.mean(axis=0)
-    median = np.median(np.linalg.norm(inputs[:, None] - inputs[None], axis=-1)[np.triu_indices(len(inputs), 1)])
+    median = np.median(
+        np.linalg.norm(inputs[:, None] - inputs[None], axis=-1)[np.triu_indices(len(inputs), 1)]
+    )
     best = (np.inf,)
     for width in WIDTHS:
         width = width * max(median, 1e-12)

@@ -4,17 +4,18 @@ None of these formats says which it is, so that it is found from what a file hol
 
 - MediaPipe JSON: results of the Hand Landmarker, one a frame, https://ai.google.dev/edge/api/mediapipe/js/
   tasks-vision.handlandmarkerresult (``landmarks``), .../python/mp/tasks/vision/HandLandmarkerResult
-  (``hand_landmarks``), and of the solution before it (``multiHandLandmarks``, ``multi_hand_landmarks``). There
-  is no official file: a list of results, an object with ``frames``, or a result a line are read.
+  (``hand_landmarks``), and of the solution before it (``multiHandLandmarks``, ``multi_hand_landmarks``).
+  There is no official file: a list of results, an object with ``frames``, or a result a line are read.
 - MediaPipe CSV: as recorders write it, ``x0, y0, z0, ... z20``, a frame a line.
 - ASL-Now: a list of 21 landmarks, one posture a file (https://huggingface.co/datasets/sid220/
   asl-now-fingerspelling, MIT).
 - DHG-14/28 and SHREC'17: ``skeleton(s)_world.txt``, 22 joints a line, metres, 30 frames a second (De Smedt et
-  al., 2016, CVPRW, http://www-rech.telecom-lille.fr/DHGdataset; De Smedt et al., 2017, 3DOR). The second joint,
-  the middle of the palm, is left out; the other 21 are MediaPipe's, in its order.
-- Leap Motion CSV: there is no official file. Columns are found by the words of the API (https://docs.ultraleap.com/
-  api-reference/tracking-api): side, finger, bone, beginning or end, axis, as in ``L.Index_P_e_x`` of the recorder
-  of BROCA (github.com/ahmed-bahaa/BROCA) or ``left_index_proximal_next_joint_x``. Millimetres.
+  al., 2016, CVPRW, http://www-rech.telecom-lille.fr/DHGdataset; De Smedt et al., 2017, 3DOR). The second
+  joint, the middle of the palm, is left out; the other 21 are MediaPipe's, in its order.
+- Leap Motion CSV: there is no official file. Columns are found by the words of the API
+  (https://docs.ultraleap.com/api-reference/tracking-api): side, finger, bone, beginning or end, axis, as in
+  ``L.Index_P_e_x`` of the recorder of BROCA (github.com/ahmed-bahaa/BROCA) or
+  ``left_index_proximal_next_joint_x``. Millimetres.
 - Phone CSV: phyphox (``Acceleration x (m/s^2)``, ``Gyroscope x (rad/s)``), or ``ax, ay, az, gx, gy, gz``.
 """
 
@@ -56,8 +57,8 @@ TIMES = {
 LABEL_COLUMNS = ("label", "class", "gesture", "sign")
 SIDES = {"l": 0, "left": 0, "r": 1, "right": 1}
 BONES = {
-    "m": 0, "metacarpal": 0, "p": 1, "proximal": 1, "i": 2, "intermediate": 2, "middle": 2, "d": 3, "distal": 3
-}  # fmt: skip
+    "m": 0, "metacarpal": 0, "p": 1, "proximal": 1, "i": 2, "intermediate": 2, "middle": 2, "d": 3, "distal":
+    3 }  # fmt: skip
 BONE_ENDS = {"s": 0, "start": 0, "prev": 0, "e": 1, "end": 1, "next": 1}
 SLOWEST_HZ = 0.3  # of what is kept of a phone's movement: below, integrated noise is larger
 LEAST_SAMPLES = 30  # of a phone, from which a filter can start
@@ -66,18 +67,18 @@ LEAST_SAMPLES = 30  # of a phone, from which a filter can start
 def read_motion(path, *, format=None, fps=None):
     """Read a recording of hands.
 
-    A hand that a file lacks, or writes as empty cells, NaN or zeros, is NaN. Frames count as even, at the rate
-    that their times have on average.
+    A hand that a file lacks, or writes as empty cells, NaN or zeros, is NaN. Frames count as even, at the
+    rate that their times have on average.
 
-    A phone has no hand in it. It becomes one whose wrist moves as the phone does and whose fingers are unknown,
-    so that features that need fingers are NaN: acceleration is turned by the integrated rotation to where the
-    phone lay at first, and integrated twice, without what is slower than 0.3 Hz, which the noise of such
-    sensors drowns. It is known where the hand shakes, swings and beats, and not where it is.
+    A phone has no hand in it. It becomes one whose wrist moves as the phone does and whose fingers are
+    unknown, so that features that need fingers are NaN: acceleration is turned by the integrated rotation to
+    where the phone lay at first, and integrated twice, without what is slower than 0.3 Hz, which the noise of
+    such sensors drowns. It is known where the hand shakes, swings and beats, and not where it is.
 
     Args:
         path: the file.
-        format: ``"mediapipe_json"``, ``"mediapipe_csv"``, ``"asl_now"``, ``"dhg"``, ``"leap_csv"``, ``"imu_csv"``,
-            ``"npz"`` (what ``write_motion`` writes), or None: found from what the file holds.
+        format: ``"mediapipe_json"``, ``"mediapipe_csv"``, ``"asl_now"``, ``"dhg"``, ``"leap_csv"``,
+            ``"imu_csv"``, ``"npz"`` (what ``write_motion`` writes), or None: found from what the file holds.
         fps: frames a second; None: what the file says, or else 30.
 
     Returns:
@@ -140,7 +141,9 @@ def decoded(path, data):
         line = 1 + data[: error.start].count(b"\n")
         raise broken(path, line, "is no text", "Is it a video, or a recording of another program?") from error
     if "\0" in text:
-        raise broken(path, 1 + text[: text.index("\0")].count("\n"), "holds bytes of value 0", "It is no text.")
+        raise broken(
+            path, 1 + text[: text.index("\0")].count("\n"), "holds bytes of value 0", "It is no text."
+        )
     return text
 
 
@@ -278,7 +281,9 @@ def frame_hands(path, line, frame):
         raise broken(path, line, f"must be a result of MediaPipe; it is {frame!r:.40}")
     key = next((key for key in LANDMARK_KEYS if key in frame), None)
     if key is None:
-        raise broken(path, line, f"has none of {', '.join(LANDMARK_KEYS)}", "Write MediaPipe's results as JSON.")
+        raise broken(
+            path, line, f"has none of {', '.join(LANDMARK_KEYS)}", "Write MediaPipe's results as JSON."
+        )
     hands = frame[key] or []
     if not isinstance(hands, list):
         raise broken(path, line, f"{key} must be a list of hands; it is {hands!r:.40}")
@@ -346,8 +351,8 @@ def frame_time(path, line, frame):
 def placed(frames):
     """Points ``(frames, hands, 21, 3)`` of hands with or without sides.
 
-    Where sides are said, a left hand is the first and a right one the second, if both ever occur; a hand whose
-    side is taken goes to the other.
+    Where sides are said, a left hand is the first and a right one the second, if both ever occur; a hand
+    whose side is taken goes to the other.
     """
     sides = {side for hands in frames for side, _ in hands} - {None}
     both = len(sides) == 2
@@ -370,7 +375,9 @@ def table(path, text):
 
     Lines that begin with # and empty ones are passed over.
     """
-    first = next(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), None)
+    if first is None:
+        raise broken(path, 1, "holds no data, only remarks")
     delimiter = next((mark for mark in ("\t", ";", ",") if mark in first), None)
     rows = []
     if delimiter is None:
@@ -426,7 +433,9 @@ def read_mediapipe_csv(path, text, fps):
         width = len(rows[0][1])
         if width not in (3 * NUM_POINTS, 6 * NUM_POINTS):
             raise broken(path, rows[0][0], f"has {width} numbers, where 63 or 126 belong")
-        hands = {hand: range(3 * NUM_POINTS * hand, 3 * NUM_POINTS * (hand + 1)) for hand in range(width // 63)}
+        hands = {
+            hand: range(3 * NUM_POINTS * hand, 3 * NUM_POINTS * (hand + 1)) for hand in range(width // 63)
+        }
     else:
         width, hands = len(header), point_columns(header)
         if not hands:
@@ -585,7 +594,11 @@ def imu_columns(header):
     Acceleration without gravity, which phones also compute, goes before that with it.
     """
     patterns = {
-        "acceleration": (r"linear[ _]?acceleration[ _]%s\b.*", r"acc(?:eleration|elerometer|el)?[ _]%s\b.*", r"a%s"),
+        "acceleration": (
+            r"linear[ _]?acceleration[ _]%s\b.*",
+            r"acc(?:eleration|elerometer|el)?[ _]%s\b.*",
+            r"a%s",
+        ),
         "rotation": (r"gyro(?:scope)?[ _]%s\b.*", r"g%s"),
     }
     found = {}
@@ -623,8 +636,12 @@ def travelled(acceleration, turning, rate):
         now = now * steps[index]
     way = turned - turned.mean(axis=0)
     highpass = butter(2, min(SLOWEST_HZ, 0.4 * rate), "highpass", fs=rate, output="sos")
+    # A filter needs the time of its slowest swings to settle: the signal is mirrored at both ends, which a
+    # movement that goes on leaves as it is more nearly than anything else.
+    ahead = min(len(way) - 1, int(3.0 * rate / SLOWEST_HZ))
     for _ in range(2):
-        way = sosfiltfilt(highpass, cumulative_trapezoid(way, dx=1.0 / rate, axis=0, initial=0.0), axis=0)
+        way = cumulative_trapezoid(way, dx=1.0 / rate, axis=0, initial=0.0)
+        way = sosfiltfilt(highpass, way - way.mean(axis=0), axis=0, padtype="even", padlen=ahead)
     return way
 
 

@@ -11,12 +11,13 @@ from audiozoo.latent.motion import CHAINS, FINGERS, NUM_POINTS, WRIST, HandMotio
 
 KINDS = ("play", "reach", "circle", "lissajous", "flexion", "tremor")
 HAND_LENGTH = 0.09  # wrist to root of the middle finger, metres
-# In hand lengths, along the hand and across the palm, of a right hand with the palm down: root of each finger.
+# In hand lengths, along the hand and across the palm, of a right hand with the palm down: the root of each
+# finger.
 ROOTS = np.array([[0.25, -0.35], [0.98, -0.25], [1.0, 0.0], [0.95, 0.22], [0.85, 0.42]])
 BONES = np.array(  # of each finger, from the root, in hand lengths
     [[0.45, 0.35, 0.3], [0.45, 0.27, 0.22], [0.5, 0.3, 0.22], [0.46, 0.28, 0.22], [0.36, 0.21, 0.2]]
 )
-SPREAD_DEGREES = np.array([-40.0, -10.0, 0.0, 10.0, 20.0])  # of a flat hand, away from the middle finger
+SPREAD_DEGREES = np.array([-40.0, -15.0, 0.0, 12.0, 25.0])  # of a flat hand, away from the middle finger
 # How far the joints bend in a fist, degrees. The thumb's root hardly does.
 FIST_DEGREES = np.array([[0.0, 50.0, 80.0]] + 4 * [[90.0, 100.0, 90.0]])
 REACH_SECONDS = (0.5, 1.5)  # shortest and longest
@@ -32,7 +33,7 @@ def hand_points(position, flexion, *, turn=None, spread=1.0):
         position: of the wrist, metres, ``(frames, 3)``.
         flexion: of each finger, ``(frames, 5)``, 0 for straight to 1 for a fist.
         turn: rotation matrices ``(frames, 3, 3)``; None: fingers along y, palm towards -z.
-        spread: share of the angle between the fingers of a spread hand, a number or ``(frames,)``.
+        spread: share of the angles of a spread hand, a number or ``(frames,)``; at 0 fingers are parallel.
 
     Returns:
         float64 ``(frames, 21, 3)``, metres.
@@ -43,9 +44,7 @@ def hand_points(position, flexion, *, turn=None, spread=1.0):
     spread = np.radians(SPREAD_DEGREES) * np.broadcast_to(np.asarray(spread, "float64"), frames)[:, None]
     for finger, chain in enumerate(CHAINS):
         along, across = ROOTS[finger]
-        # The root bends from the bone before it, which points from the wrist to the root.
-        heading = np.arctan2(across, along) + spread[:, finger] if finger else spread[:, finger]
-        ahead = np.stack([np.sin(heading), np.cos(heading), np.zeros(frames)], axis=1)
+        ahead = np.stack([np.sin(spread[:, finger]), np.cos(spread[:, finger]), np.zeros(frames)], axis=1)
         points[:, chain[0]] = [across, along, 0.0]
         bend = np.cumsum(np.radians(FIST_DEGREES[finger]) * flexion[:, finger, None], axis=1)
         for joint, length in enumerate(BONES[finger]):
@@ -62,8 +61,8 @@ def hand_points(position, flexion, *, turn=None, spread=1.0):
 def minimum_jerk(start, end, share):
     """Places on a minimum-jerk reach.
 
-    ``start + (end - start) (10 s^3 - 15 s^4 + 6 s^5)``, which rests at both ends and is fastest in the middle,
-    1.875 times its mean speed.
+    ``start + (end - start) (10 s^3 - 15 s^4 + 6 s^5)``, which rests at both ends and is fastest in the
+    middle, 1.875 times its mean speed.
 
     Args:
         start, end: ``(dims,)``.
@@ -84,7 +83,8 @@ def synthetic_motion(kind="play", *, seconds=20.0, fps=60.0, tremor_metres=0.0, 
     - ``"lissajous"``: each axis oscillates at its own pace.
     - ``"flexion"``: the wrist rests; each finger bends and straightens in minimum-jerk moves of its own.
     - ``"tremor"``: it rests and trembles, by 1 mm.
-    - ``"play"``: reaches, fingers and turns of the hand at once, each in its own time: all that a hand can do.
+    - ``"play"``: reaches, fingers and turns of the hand at once, each in its own time: all that a hand can
+      do.
 
     Args:
         kind: one of these.
