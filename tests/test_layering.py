@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "losses": NUMERICAL,
     "metrics": {"errors", "data.audio_io"},
     # A code is described by what is heard of it: by descriptors and distances of sound, in pictures.
-    "latent": NUMERICAL | {"metrics", "plots", "data.audio_io", "data.clips", "data.pitch"},
+    "latent": NUMERICAL | {"metrics", "plots", "data.audio_io", "data.clips", "data.images", "data.pitch"},
     "data": NUMERICAL | {"weights.cache_folder", "weights.network_is_forbidden"},
     "plots": NUMERICAL | {"data.audio_io"},
     "models.base": NUMERICAL | {"registry", "weights"},

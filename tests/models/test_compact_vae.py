@@ -17,7 +17,9 @@ def of_sound(rank=5, seed=3):
     """A model of sound with a rotation that is no identity, and the one it was made of."""
     model = Conv1DResnetVAE(**SOUND)
     means = np.random.default_rng(seed).standard_normal((100, 5)) * [3.0, 2.0, 1.0, 0.5, 0.2] + 0.3
-    return model, model.compacted(informative_basis(means @ np.linalg.qr(np.ones((5, 5)) + np.eye(5))[0]), rank=rank)
+    return model, model.compacted(
+        informative_basis(means @ np.linalg.qr(np.ones((5, 5)) + np.eye(5))[0]), rank=rank
+    )
 
 
 class TestCompactVAE(ModelCase):
