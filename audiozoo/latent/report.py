@@ -25,7 +25,11 @@ from audiozoo.latent.encoded import (
     encode_data,
 )
 from audiozoo.latent.maps import clip_vectors, clusters, pca_plane, umap_plane
+from audiozoo.latent.motion import motion_features
+from audiozoo.latent.motion_map import MotionMap
+from audiozoo.latent.motion_readers import read_motion
 from audiozoo.latent.paths import linear_path, spherical_path
+from audiozoo.latent.quality import walk_quality
 from audiozoo.latent.trajectories import (
     align,
     morph,
@@ -99,7 +103,7 @@ def report(
     maker = ReportMaker(
         model,
         files=out if files else None,
-        motion_file=motion,
+        hand=read_motion(motion) if motion else None,  # what is wrong with it is said before the work
         fidelity=fidelity,
         pitch=pitch,
         seed=seed,
@@ -130,12 +134,13 @@ class ReportMaker:
     Args:
         model: VAE of the zoo.
         files: folder for pictures and sounds, or None.
-        motion_file, fidelity, pitch, seed, progress: see ``report``.
+        hand: ``HandMotion``, or None.
+        fidelity, pitch, seed, progress: see ``report``.
     """
 
-    def __init__(self, model, *, files, motion_file, fidelity, pitch, seed, progress):
+    def __init__(self, model, *, files, hand, fidelity, pitch, seed, progress):
         self.model, self.fidelity, self.pitch, self.seed = model, fidelity, pitch, seed
-        self.files, self.motion_file = files, motion_file
+        self.files, self.hand = files, hand
         self.progress = progress
         self.name = model.preset.name if model.preset else type(model).__name__
         self.sections, self.numbers, self.seconds = [], {"model": self.name}, {}
@@ -241,8 +246,8 @@ class ReportMaker:
             f"A code of {rank} numbers",
             page.paragraph(
                 f"Fidelity {self.fidelity:g} keeps {rank} of {len(self.basis.centre)}. Below, what else "
-                "there was is drawn from the prior, as in RAVE, or put at its centre. Only where a model ignores a "
-                "direction may anything stand in it."
+                "there was is drawn from the prior, as in RAVE, or put at its centre. Only where a model "
+                "ignores a direction may anything stand in it."
             ),
             page.table(
                 [f"decoded from {rank} numbers", f"{unit}, from all numbers"],
@@ -458,23 +463,37 @@ class ReportMaker:
     def motion(self):
         """A recorded hand that plays the model."""
         title = "Played by a hand"
-        if self.motion_file is None:
+        if self.hand is None:
             self.add(title, page.paragraph("No recording of a hand was given (--motion FILE)."))
             return
         if not self.set.code_rate:
             self.add(title, page.paragraph("An item has one code: a hand has no time in it to move along."))
             return
-        from audiozoo import latent
-
-        recorded = latent.read_motion(self.motion_file)
-        features = latent.motion_features(recorded)[0]
-        coordinates = self.basis.coordinates(np.concatenate(self.set.codes))
-        mapping = latent.MotionMap(method="whiten_quantile").fit(features, coordinates)
-        walk = self.basis.codes(mapping.trajectory(recorded, code_rate=self.set.code_rate))
-        quality = latent.walk_quality(np.concatenate(self.set.codes), walk)
-        self.numbers["motion"] = {name: getattr(value, "value", value) for name, value in quality.items()}
-        rows = [[name, f"{value:.3g}"] for name, value in self.numbers["motion"].items()]
-        self.compare_ways(title, {"hand": walk}, "motion", "", page.table(["", "value"], rows))
+        features, names = motion_features(self.hand)
+        codes, log_variance = (np.concatenate(rows) for rows in (self.set.codes, self.set.log_variances))
+        mapping = MotionMap(method="whiten_quantile").fit(
+            features, self.basis.coordinates(codes), names=names
+        )
+        walk = self.basis.codes(mapping.trajectory(self.hand, code_rate=self.set.code_rate))
+        quality = walk_quality(
+            codes,
+            walk,
+            reference_groups=self.set.frame_groups,
+            log_variance=log_variance,
+            seed=self.seed,
+        )
+        found = {name: float(getattr(value, "value", value)) for name, value in quality.items()}
+        self.numbers["motion"] = found
+        self.compare_ways(
+            title,
+            {"hand": walk, "a recording": self.set.codes[self.typical]},
+            "motion_ways",
+            "What the hand does is whitened and given the distribution of the data's codes, the most "
+            "informative directions first.",
+            page.table(
+                ["the way of the hand", ""], [[name, f"{value:.3g}"] for name, value in found.items()]
+            ),
+        )
 
     # --- What the parts share ---
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiozoo.errors import DataError
-from audiozoo.latent import page
+from audiozoo.errors import DataError, MotionError
+from audiozoo.latent import page, synthetic_motion, write_motion
 from audiozoo.latent.report import PARTS, report
 from audiozoo.models import Conv1DResnetVAE, MnistVAE
 
@@ -178,3 +178,16 @@ def test_in_a_browser_it_loads_without_errors_and_plays(whole):
         assert inked > 10
         browser.close()
         assert not complaints
+
+
+def test_a_hand_plays_the_model(recordings, tmp_path):
+    write_motion(tmp_path / "hand.npz", synthetic_motion("play", seconds=2.0))
+    numbers = report(
+        Conv1DResnetVAE(**SMALL), recordings, tmp_path / "out", parts=["motion"], motion=tmp_path / "hand.npz"
+    )
+    assert 0.0 <= numbers["motion"]["coverage"] <= 1.0
+    assert (tmp_path / "out" / "index.html").read_text().count("<audio") == 2
+    (tmp_path / "broken.csv").write_text("nothing of a hand\n")
+    with pytest.raises(MotionError):
+        report(Conv1DResnetVAE(**SMALL), recordings, tmp_path / "no", motion=tmp_path / "broken.csv")
+    assert not list((tmp_path / "no").glob("*"))
