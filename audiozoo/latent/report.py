@@ -24,7 +24,7 @@ from audiozoo.latent.encoded import (
     decode_codes,
     encode_data,
 )
-from audiozoo.latent.maps import clip_vectors, clusters, pca_plane, umap_plane
+from audiozoo.latent.maps import check_installed, clip_vectors, clusters, pca_plane, umap_plane
 from audiozoo.latent.motion import motion_features
 from audiozoo.latent.motion_map import MotionMap
 from audiozoo.latent.motion_readers import read_motion
@@ -99,6 +99,8 @@ def report(
     parts = PARTS if parts is None else tuple(parts)
     for name in parts:
         check_choice("parts", name, PARTS)
+    if "map" in parts:
+        check_installed()
     out = make_folder(out)
     maker = ReportMaker(
         model,
