@@ -14,6 +14,7 @@ def blobs(seed=0, *, each=40, dims=10):
     return 10.0 * np.eye(3, dims)[kind] + 0.3 * rng.standard_normal((3 * each, dims)), kind
 
 
+@pytest.mark.long  # numba compiles UMAP, which takes half a minute
 def test_umap_keeps_blobs_apart_and_clusters_find_them():
     pytest.importorskip("umap")
     vectors, kind = blobs()
