@@ -10,6 +10,7 @@ from benchmarks import (
     frechet,
     inversion,
     mnist,
+    motion,
     package,
     quality,
     report,
@@ -31,6 +32,7 @@ app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
 app.command("mnist")(mnist.main)
+app.command("motion")(motion.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 
