@@ -1,4 +1,4 @@
-"""Progress bars for long work, on stderr, so that what a script reads stays clean."""
+"""Long work: its progress bars, on stderr, so that what a script reads stays clean; and its threads."""
 
 
 def track(steps, description, *, shown):
@@ -17,3 +17,25 @@ def track(steps, description, *, shown):
     console = Console(stderr=True)
     bare = not console.is_terminal  # in a log file a bar would be empty lines
     return rich_track(steps, description=description, console=console, transient=True, disable=bare)
+
+
+def in_threads(function, items, description, *, shown):
+    """Results of a function of each item, in order, computed by as many threads as there are cores.
+
+    For functions that spend their time in libraries which let other threads work meanwhile.
+
+    Args:
+        function: of one item.
+        items: sequence.
+        description, shown: see ``track``.
+    """
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = [pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in track(waiting, description, shown=shown)]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else an error would be told only when all are done
+            raise

@@ -9,6 +9,7 @@ from benchmarks import (
     curves,
     frechet,
     inversion,
+    latent,
     mnist,
     motion,
     package,
@@ -32,6 +33,7 @@ app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
 app.command("mnist")(mnist.main)
+app.command("latent")(latent.main)
 app.command("motion")(motion.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)

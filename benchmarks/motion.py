@@ -34,7 +34,7 @@ def main(
 ):
     """Mapped hand motion, random walks and other files, beside codes of half of a data set's recordings.
 
-    A map is fitted on a motion and the codes of one half, and its walk is judged by that half. The other half,
+    A map is fitted on a motion and the codes of one half, and its walk is judged by that half. The other,
     as a walk, is what can be reached.
     """
     results.one_core()

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from audiozoo.arguments import check_choice, check_range
+from audiozoo.errors import DataError
 
 SPECTRA = ("singular", "variance")
 ROUNDING = 1e-12  # of a share: what rounding may take from a sum that should be 1
@@ -109,11 +110,12 @@ def informative_basis(means):
         InformativeBasis. A direction's sign is that which makes its largest entry positive.
 
     Raises:
-        ValueError: fewer than 2 codes, of unequal sizes, or not finite.
+        DataError: fewer than 2 codes.
+        ValueError: codes of unequal sizes, or not finite.
     """
     rows = code_rows(means)
     if len(rows) < 2:
-        raise ValueError(f"means must hold at least 2 codes; got {len(rows)}. Encode more sound.")
+        raise DataError(f"means must hold at least 2 codes; got {len(rows)}. Encode more sound.")
     centre = rows.mean(axis=0)
     # The triangle of a QR decomposition has the same singular values and directions, and is small.
     triangle = np.linalg.qr(rows - centre, mode="r")

@@ -1,4 +1,4 @@
-"""What is heard while a code is this or that: descriptors frame by frame, and which numbers go along with them.
+"""What is heard while a code is this or that: descriptors of its frames, and which numbers go along.
 
 Frames of one recording are not independent. So what is resampled are groups of frames, recordings or clips,
 and what is cross-validated holds out whole groups.
@@ -19,6 +19,7 @@ import numpy as np
 
 from audiozoo.arguments import check_whole
 from audiozoo.data.pitch import estimate_f0
+from audiozoo.errors import DataError
 from audiozoo.metrics import describe
 from audiozoo.metrics.descriptors import LOUDNESS_FLOOR_DB
 from audiozoo.metrics.estimates import CONFIDENCE, rows_by_clip
@@ -100,7 +101,8 @@ def spearman(codes, descriptors, groups, *, num_resamples=200, seed=0):
         Association, -1 to 1.
 
     Raises:
-        ValueError: arrays that do not fit each other, codes that are not finite, fewer than 8 groups.
+        ValueError: arrays that do not fit each other, codes that are not finite.
+        DataError: fewer than 8 groups.
     """
     codes, descriptors, groups = check_rows(codes, descriptors, groups)
     every = slice(None, None, -(-len(codes) // SPEARMAN_ROWS))
@@ -256,7 +258,7 @@ def check_rows(codes, descriptors, groups):
     if not np.isfinite(codes).all():
         raise ValueError(f"codes must be finite; {int((~np.isfinite(codes)).sum())} values are not.")
     if len(np.unique(groups)) < FEWEST_GROUPS:
-        raise ValueError(
+        raise DataError(
             f"groups must be at least {FEWEST_GROUPS}, for intervals to mean something; got "
             f"{len(np.unique(groups))}. Add recordings, or cut long ones into clips and pass these as groups."
         )

@@ -1,15 +1,16 @@
-"""A folder of recordings, or a set of images, as codes: each piece encoded once, with all that is asked later."""
+"""A folder of recordings, or a set of images, as codes: each piece is encoded once."""
 
 import dataclasses
 
 import numpy as np
 
-from audiozoo.arguments import check_range, check_whole
+from audiozoo.arguments import check_whole
 from audiozoo.data.clips import audio_folder
 from audiozoo.errors import IncompatiblePreset
 from audiozoo.latent.analysis import informative_basis
 from audiozoo.latent.descriptors import FEWEST_GROUPS, frame_descriptors
-from audiozoo.progress import track
+from audiozoo.latent.maps import clip_vectors
+from audiozoo.progress import in_threads, track
 
 AT_ONCE = 64  # pieces in memory as float
 HOP_WITHOUT_FRAMES = 512  # samples between descriptors, of which one code for a clip gets the mean
@@ -48,18 +49,19 @@ class EncodedSet:
     @property
     def groups(self):
         """Number of each item's group, ``(items,)``: its recording, or itself where recordings are few."""
-        names = self.recordings if len(set(self.recordings)) >= FEWEST_GROUPS else self.names
-        return np.unique(names, return_inverse=True)[1]
+        numbers = np.unique(self.recordings, return_inverse=True)[1]
+        return numbers if numbers.max() + 1 >= FEWEST_GROUPS else np.arange(len(numbers))
 
     @property
     def frame_groups(self):
         """Number of the group of each frame of all codes, ``(frames,)``."""
         return np.repeat(self.groups, [len(codes) for codes in self.codes])
 
-    def nearest_to_centre(self):
-        """Number of the item whose mean code is nearest to that of all: the most typical one."""
-        means = np.stack([codes.mean(axis=0) for codes in self.codes])
-        return int(np.argmin(np.linalg.norm(means - means.mean(axis=0), axis=1)))
+    def most_typical(self):
+        """Number of the item whose codes are, in mean and deviation, most like those of all the others."""
+        vectors = clip_vectors(self.codes, self.basis)
+        spread = np.maximum(vectors.std(axis=0), 1e-9)
+        return int(np.argmin(np.linalg.norm((vectors - np.median(vectors, axis=0)) / spread, axis=1)))
 
     def describe(self, *, pitch="swift", progress=False):
         """Descriptors of each item, a list of ``(frames, 7)``; see ``frame_descriptors``.
@@ -67,14 +69,15 @@ class EncodedSet:
         Where an item has one code it has one row, the means over its frames.
 
         Raises:
-            ValueError: of images.
+            IncompatiblePreset: of images.
         """
         if self.sample_rate is None:
-            raise ValueError("descriptors are of sound; these are images.")
-        return [
-            self.description(audio, len(codes), pitch=pitch)
-            for audio, codes in zip(track(self.items, "descriptors", shown=progress), self.codes, strict=True)
-        ]
+            raise IncompatiblePreset("descriptors are of sound; this model is of images.")
+
+        def description(number):
+            return self.description(self.items[number], len(self.codes[number]), pitch=pitch)
+
+        return in_threads(description, range(len(self.codes)), "descriptors", shown=progress)
 
     def description(self, audio, frames, *, pitch="swift"):
         """Descriptors of one sound for so many codes, as in ``describe``."""
@@ -240,21 +243,3 @@ def column_means(rows):
     found = np.isfinite(rows)
     sums = np.where(found, rows, 0.0).sum(axis=0)
     return np.where(found.any(axis=0), sums / np.maximum(found.sum(axis=0), 1), np.nan)
-
-
-def random_codes(way, basis):
-    """Codes of a random way of unit variance: in the middle of the data, and as far from it as they are.
-
-    Args:
-        way: ``(frames, dims)``, see ``trajectories``.
-        basis: ``InformativeBasis``; where it has more dimensions, the least informative stay at the centre.
-    """
-    return basis.codes(way * basis.deviations[: way.shape[1]], seed=None)
-
-
-def frames_of(seconds, code_rate, name="seconds"):
-    """Number of codes of so many seconds, at least 2. Raises ValueError for a model with one code an item."""
-    if code_rate is None:
-        raise ValueError("this model has one code for a whole item: there are no ways along time in it.")
-    check_range(name, seconds, 2.0 / code_rate, 3600.0)
-    return round(seconds * code_rate)

@@ -1,8 +1,9 @@
-"""Pictures of what is found in codes. Each function gives a matplotlib ``Figure`` and writes a PNG if asked."""
+"""Pictures of what is found in codes, as matplotlib ``Figure`` and, if asked, as PNG."""
 
 import numpy as np
 
 from audiozoo.latent.descriptors import NAMES, UNITS
+from audiozoo.latent.maps import within_view
 from audiozoo.metrics.spectra import stft_magnitude
 from audiozoo.plots import check_png, new_figure, saved
 
@@ -26,8 +27,7 @@ def fidelity_curves(basis, *, fidelities=(0.8, 0.9, 0.95, 0.99), path=None):
     panel.plot(ranks, basis.fidelities("variance"), ".-", label="explained variance")
     for fidelity in fidelities:
         rank = basis.rank(fidelity)
-        panel.plot([rank], [basis.fidelities()[rank - 1]], "o", color="C0", markerfacecolor="none")
-        panel.annotate(f"{fidelity:g}: {rank}", (rank, fidelity), (4, -12), textcoords="offset points")
+        panel.plot([rank], [basis.fidelities()[rank - 1]], "o", color="C0", markersize=9, fillstyle="none")
     panel.set(xlabel="directions kept", ylabel="fidelity", ylim=(0.0, 1.03))
     panel.grid(alpha=0.3)
     panel.legend(loc="lower right", fontsize=8)
@@ -70,6 +70,7 @@ def plane(points, values, *, title, categories=False, path=None):
         path: see ``fidelity_curves``.
     """
     check_png(path)
+    points = within_view(points)
     figure = new_figure((6.4, 4.8))
     panel = figure.subplots()
     if categories:
@@ -150,7 +151,7 @@ def descriptor_curves(described, *, seconds, path=None):
             values = rows[:, column] if column == 0 else 2.0 ** rows[:, column] / 1000.0
             panel.plot(t, values, color=f"C{number}", linewidth=1, label=name)
     panels[0].set_ylabel(f"{NAMES[0]} / {UNITS[0]}")
-    panels[1].set(ylabel=f"{NAMES[1]} / kHz", xlabel="time / s", yscale="log")
+    panels[1].set(ylabel=f"{NAMES[1]} / kHz", xlabel="time / s")
     for panel in panels:
         panel.grid(alpha=0.3)
     panels[0].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

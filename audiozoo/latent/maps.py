@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from audiozoo.arguments import check_whole
-from audiozoo.errors import MissingDependency
+from audiozoo.errors import DataError, MissingDependency
 
 NEIGHBOURS = 15
 
@@ -51,11 +51,12 @@ def umap_plane(vectors, *, neighbours=NEIGHBOURS, seed=0):
 
     Raises:
         MissingDependency: umap-learn is not installed.
-        ValueError: fewer than 4 vectors, or ``neighbours`` below 2.
+        DataError: fewer than 4 vectors.
+        ValueError: ``neighbours`` below 2.
     """
     check_whole("neighbours", neighbours, 2)
     if len(vectors) < 4:
-        raise ValueError(f"vectors must be at least 4 to be mapped; got {len(vectors)}. Add recordings.")
+        raise DataError(f"vectors must be at least 4 to be mapped; got {len(vectors)}. Add recordings.")
     try:
         import umap
     except ImportError as error:
@@ -72,6 +73,17 @@ def umap_plane(vectors, *, neighbours=NEIGHBOURS, seed=0):
     with warnings.catch_warnings():  # of its own choices, and of numba's
         warnings.simplefilter("ignore")
         return reducer.fit_transform(np.asarray(vectors, "float32")).astype("float64")
+
+
+def within_view(points, *, margin=0.25):
+    """Points of a plane ``(points, 2)``, those far outside of the others moved to the edge of the picture.
+
+    Args:
+        points: of the plane.
+        margin: how far the picture reaches beyond the middle 98 %, as a part of their range.
+    """
+    low, high = np.percentile(points, [1, 99], axis=0)
+    return np.clip(points, low - margin * (high - low), high + margin * (high - low))
 
 
 def clusters(points, *, smallest=None):

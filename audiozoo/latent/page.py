@@ -12,6 +12,8 @@ import numpy as np
 
 from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import mono_at_rate
+from audiozoo.latent.maps import within_view
+from audiozoo.progress import in_threads
 
 OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 OPUS_LEVELS = (0.7, 0.8, 0.9, 0.93, 0.96, 1.0)  # of compression: from 90 down to 6 kbit/s
@@ -30,7 +32,8 @@ td, th { padding: .2rem .8rem .2rem 0; text-align: left; border-bottom: 1px soli
 figure { margin: 1rem 0; } figcaption, .note { font-size: .85rem; opacity: .8; }
 .players { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; }
 .players figure { margin: .3rem 0; } audio { height: 2rem; width: 17rem; max-width: 100%; }
-.map { position: relative; } .map canvas { width: 100%; background: #fff; border-radius: 4px; display: block; }
+.map { position: relative; }
+.map canvas { width: 100%; background: #fff; border-radius: 4px; display: block; }
 .map .tip { position: absolute; pointer-events: none; background: #222; color: #fff; font-size: .8rem;
   padding: .1rem .5rem; border-radius: 3px; display: none; }
 .map .tip img { display: block; width: 5rem; image-rendering: pixelated; margin: .2rem 0; }
@@ -252,7 +255,7 @@ def sound_map(planes, colourings, names, previews, *, kind="audio"):
         kind: ``"audio"`` or ``"image"``, what the previews are.
     """
     data = {
-        "planes": {name: np.round(points, 4).tolist() for name, points in planes.items()},
+        "planes": {name: np.round(within_view(points), 4).tolist() for name, points in planes.items()},
         "colourings": {name: colouring(values) for name, values in colourings.items()},
         "names": list(names),
         "previews": list(previews),
@@ -321,11 +324,17 @@ def sounds_within(sounds, sample_rate, megabytes):
         if size <= 0.9 * room:
             break
     step = max(1, int(np.ceil(size / (0.9 * room))))
-    addresses, left = [], room
-    for index in range(len(sounds)):
-        coded = opus(sounds[index], sample_rate, level) if index % step == 0 else None
-        left -= len(coded or b"")
-        addresses.append(data_uri(coded, "audio/ogg") if coded and left > 0 else None)
+    coded = in_threads(
+        lambda index: opus(sounds[index], sample_rate, level),
+        range(0, len(sounds), step),
+        "sounds",
+        shown=False,
+    )
+    addresses, left = [None] * len(sounds), room
+    for number, content in enumerate(coded):
+        left -= len(content)
+        if left > 0:
+            addresses[number * step] = data_uri(content, "audio/ogg")
     return addresses
 
 

@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 import time
 
 import numpy as np
 
-from audiozoo.arguments import check_range
+from audiozoo.arguments import check_choice, check_range
 from audiozoo.atomic import make_folder, replacing
+from audiozoo.data.audio_io import write_audio
 from audiozoo.latent import figures, page
 from audiozoo.latent.descriptors import (
     FEWEST_GROUPS,
@@ -16,21 +18,28 @@ from audiozoo.latent.descriptors import (
     linear_probe,
     spearman,
 )
-from audiozoo.latent.encoded import column_means, decode_codes, encode_data, frames_of, random_codes
+from audiozoo.latent.encoded import (
+    MAX_ITEMS,
+    column_means,
+    decode_codes,
+    encode_data,
+)
 from audiozoo.latent.maps import clip_vectors, clusters, pca_plane, umap_plane
+from audiozoo.latent.motion import motion_features
+from audiozoo.latent.motion_map import MotionMap
+from audiozoo.latent.motion_readers import read_motion
 from audiozoo.latent.paths import linear_path, spherical_path
+from audiozoo.latent.quality import walk_quality
 from audiozoo.latent.trajectories import (
     align,
-    gaussian_process,
-    lissajous,
     morph,
-    ornstein_uhlenbeck,
     perceptual_path_length,
-    spline,
     sweep,
     total_variation,
 )
+from audiozoo.latent.walks import KINDS, walk_codes
 from audiozoo.metrics import MelStatistics, active_units, kl_per_dimension, prior_mismatch
+from audiozoo.plots import saved
 from audiozoo.progress import track
 
 FIDELITIES = (0.8, 0.9, 0.95, 0.99)
@@ -39,14 +48,24 @@ SWEPT_DIRECTIONS = 3
 JUDGED_ITEMS = 8  # by which small codes are compared
 WALK_SECONDS = 4.0
 CORRELATION_SECONDS = 0.3
-SPLINE_SECONDS_PER_ANCHOR = 0.5
 INTERPOLATION_STEPS = 9
 MAP_MEGABYTES = 10.0  # of the 15 that a page may have
-MOST_MEGABYTES = 15.0
+PARTS = ("dimensions", "small_codes", "map", "sweeps", "correlations", "ways", "interpolation", "motion")
 
 
 def report(
-    model, data, out, *, motion=None, fidelity=0.95, max_items=2000, pitch="swift", seed=0, progress=False
+    model,
+    data,
+    out,
+    *,
+    parts=None,
+    motion=None,
+    files=False,
+    fidelity=0.95,
+    max_items=MAX_ITEMS,
+    pitch="swift",
+    seed=0,
+    progress=False,
 ):
     """Analyse a model's code on a data set, and write a page with figures and players.
 
@@ -57,7 +76,9 @@ def report(
         model: VAE of the zoo.
         data: see ``encode_data``.
         out: folder for ``index.html`` and ``report.json``, the numbers.
+        parts: names of ``PARTS``; by default all of them.
         motion: file with a recorded hand that plays the model, see ``read_motion``; None leaves that out.
+        files: write pictures as .png and sounds as .wav into ``out`` as well.
         fidelity: of the small code that is listened to.
         max_items: see ``encode_data``.
         pitch: see ``frame_descriptors``.
@@ -69,29 +90,42 @@ def report(
         the numbers of each part.
 
     Raises:
-        As ``encode_data``, ``umap_plane``, and OutputError: ``out`` cannot be written.
+        DataError, IncompatiblePreset: see ``encode_data``; too few items for a map.
+        MissingDependency: see ``umap_plane``.
+        ValueError: an unknown part, a fidelity out of range.
+        OutputError: ``out`` cannot be written.
     """
     check_range("fidelity", fidelity, 0.0, 1.0)
+    parts = PARTS if parts is None else tuple(parts)
+    for name in parts:
+        check_choice("parts", name, PARTS)
     out = make_folder(out)
-    maker = ReportMaker(model, fidelity=fidelity, pitch=pitch, seed=seed, progress=progress)
-    maker.part("codes", maker.encode, data, max_items)
-    parts = [("dimensions", maker.dimensions), ("small codes", maker.small_codes), ("map", maker.map)]
-    parts += [("sweeps", maker.sweeps), ("correlations", maker.correlations)]
-    parts += [("ways", maker.ways), ("interpolation", maker.interpolation)]
-    for name, work in track(parts, "report", shown=progress):
-        maker.part(name, work)
-    maker.part("motion", maker.motion, motion)
+    maker = ReportMaker(
+        model,
+        files=out if files else None,
+        hand=read_motion(motion) if motion else None,  # what is wrong with it is said before the work
+        fidelity=fidelity,
+        pitch=pitch,
+        seed=seed,
+        progress=progress,
+    )
+    maker.timed(
+        "codes", lambda: maker.encode(data, max_items, heard="map" in parts or "correlations" in parts)
+    )
+    for name in track(parts, "report", shown=progress):
+        maker.timed(name, getattr(maker, name))
     text = page.page(f"The code of {maker.name}", maker.sections)
     path = page.write_page(out / "index.html", text)
+    seconds = {name: round(value, 2) for name, value in maker.seconds.items()}
     numbers = maker.numbers | {
         "page": str(path),
-        "megabytes": len(text.encode()) / 1e6,
-        "seconds": {name: round(value, 2) for name, value in maker.seconds.items()}
-        | {"all": round(sum(maker.seconds.values()), 2)},
+        "megabytes": round(len(text.encode()) / 1e6, 3),
+        "seconds": seconds | {"all": round(sum(maker.seconds.values()), 2)},
     }
+    numbers = finite(numbers)
     with replacing(out / "report.json") as draft:
-        draft.write_text(json.dumps(finite(numbers), indent=2) + "\n")
-    return finite(numbers)
+        draft.write_text(json.dumps(numbers, indent=2) + "\n")
+    return numbers
 
 
 class ReportMaker:
@@ -99,19 +133,22 @@ class ReportMaker:
 
     Args:
         model: VAE of the zoo.
+        files: folder for pictures and sounds, or None.
+        hand: ``HandMotion``, or None.
         fidelity, pitch, seed, progress: see ``report``.
     """
 
-    def __init__(self, model, *, fidelity, pitch, seed, progress):
+    def __init__(self, model, *, files, hand, fidelity, pitch, seed, progress):
         self.model, self.fidelity, self.pitch, self.seed = model, fidelity, pitch, seed
+        self.files, self.hand = files, hand
         self.progress = progress
         self.name = model.preset.name if model.preset else type(model).__name__
         self.sections, self.numbers, self.seconds = [], {"model": self.name}, {}
 
-    def part(self, name, work, *arguments):
-        """Do a part, and keep what it took."""
+    def timed(self, name, work):
+        """Do some work, and keep what it took."""
         began = time.perf_counter()
-        work(*arguments)
+        work()
         self.seconds[name] = time.perf_counter() - began
 
     def add(self, title, *parts):
@@ -123,19 +160,20 @@ class ReportMaker:
         """Whether the model is of sound."""
         return self.set.sample_rate is not None
 
-    def encode(self, data, max_items):
+    def encode(self, data, max_items, *, heard):
         """Encode and describe the data; the head of the page."""
         self.set = encode_data(self.model, data, max_items=max_items, progress=self.progress)
         self.basis = self.set.basis
-        self.typical = self.set.nearest_to_centre()
+        self.typical = self.set.most_typical()
         self.described = None
-        if self.sounds:
+        if self.sounds and heard:
             self.described = self.set.describe(pitch=self.pitch, progress=self.progress)
         codes, dims = self.basis.rows, len(self.basis.centre)
         rate = f", {self.set.code_rate:.1f} a second" if self.set.code_rate else ""
-        facts = [
-            ("data", f"{len(set(self.set.recordings))} recordings or images, {len(self.set.names)} items")
-        ]
+        kind = "recordings" if self.sounds else "images"
+        count = len(set(self.set.recordings))
+        pieces = f", {len(self.set.names)} pieces of them" if len(self.set.names) > count else ""
+        facts = [("data", f"{count} {kind}{pieces}")]
         facts += [("codes", f"{codes} of {dims} numbers{rate}")]
         card = self.model.preset.card if self.model.preset else None
         if card and card.limits:
@@ -162,16 +200,16 @@ class ReportMaker:
         self.add(
             "Informative directions",
             page.paragraph(
-                "Centred posterior means, rotated so that the directions in which they differ most come first "
-                "(Caillon and Esling, 2021, RAVE, eq. 11)."
+                "Centred posterior means, rotated so that the directions in which they differ most come "
+                "first (Caillon and Esling, 2021, RAVE, eq. 11)."
             ),
-            page.picture(figures.fidelity_curves(self.basis, fidelities=FIDELITIES), "fidelity against rank"),
+            self.picture(figures.fidelity_curves(self.basis, fidelities=FIDELITIES), "fidelity against rank"),
             page.table(["fidelity", "directions, singular values", "explained variance"], rows),
             page.paragraph(
                 f"A code says {found['kl_nats']:.1f} nats; {found['active_dimensions']} of {len(kl)} numbers "
-                f"are active. From the prior the codes of all items together differ by "
-                f"{found['prior_mismatch_nats']:.1f} nats: where that is much, draws from the prior are codes "
-                "that nothing has."
+                "are active. From the prior the codes of all items together differ by "
+                f"{found['prior_mismatch_nats']:.1f} nats: where that is much, draws from the prior are "
+                "codes that nothing has."
             ),
         )
 
@@ -207,9 +245,9 @@ class ReportMaker:
         self.add(
             f"A code of {rank} numbers",
             page.paragraph(
-                f"Fidelity {self.fidelity:g} keeps {rank} of {len(self.basis.centre)}. Below, what else there "
-                "was is drawn from the prior, as in RAVE, or put at its centre. Only where a model ignores a "
-                "direction may anything stand in it."
+                f"Fidelity {self.fidelity:g} keeps {rank} of {len(self.basis.centre)}. Below, what else "
+                "there was is drawn from the prior, as in RAVE, or put at its centre. Only where a model "
+                "ignores a direction may anything stand in it."
             ),
             page.table(
                 [f"decoded from {rank} numbers", f"{unit}, from all numbers"],
@@ -239,7 +277,7 @@ class ReportMaker:
         kind = "audio" if self.sounds else "image"
         first = next(iter(colourings))
         still = [
-            page.picture(
+            self.picture(
                 figures.plane(points, colourings[first], title=first, categories=True), f"{name}, by {first}"
             )
             for name, points in planes.items()
@@ -254,7 +292,7 @@ class ReportMaker:
             page.paragraph(
                 "Each item by the mean of its codes (principal components), or by mean and deviation (UMAP, "
                 "with clusters of HDBSCAN). UMAP keeps neighbours together; distances and sizes on it mean "
-                "little."
+                "little. Points far outside of all others stand at the edge."
             ),
             page.sound_map(planes, colourings, self.set.names, previews, kind=kind),
             *still,
@@ -273,9 +311,14 @@ class ReportMaker:
             )
             parts.append(self.strip(items, titles, caption))
             if self.sounds:
-                parts.append(
-                    page.players({caption: np.concatenate(list(items))}, sample_rate=self.set.sample_rate)
+                self.write_sounds(
+                    {
+                        f"direction {number + 1} {title}": item
+                        for title, item in zip(titles, items, strict=True)
+                    }
                 )
+            if self.sounds:
+                parts.append(self.players({"one after the other": np.concatenate(list(items))}))
         self.add("Along one direction", *parts)
 
     def correlations(self):
@@ -317,15 +360,15 @@ class ReportMaker:
                 "Descriptors of each frame against coordinates of its code. Intervals of 95 % are of whole "
                 "recordings drawn anew; a dot says that 0 lies outside."
             ),
-            page.picture(figures.association_map(ranks, title="Spearman's correlation"), "rank correlations"),
-            page.picture(
+            self.picture(figures.association_map(ranks, title="Spearman's correlation"), "rank correlations"),
+            self.picture(
                 figures.association_map(distance, title="distance correlation"),
                 "distance correlations: dependence of any form",
             ),
             page.table(
                 ["descriptor", "direction", "Spearman", "95 %", "distance correlation", "95 %"], strongest
             ),
-            page.picture(
+            self.picture(
                 figures.bars(probe.value, probe.low, probe.high, NAMES, label="R^2 of a linear probe"),
                 "share of each descriptor's variance that a linear function of the whole code predicts, in "
                 "recordings it was not fitted to",
@@ -338,25 +381,15 @@ class ReportMaker:
         if not self.set.code_rate:
             self.add(title, page.paragraph("An item has one code: there is no time in it to walk along."))
             return
-        frames = frames_of(WALK_SECONDS, self.set.code_rate)
-        dims = len(self.basis.centre)
-        random = {"correlation_frames": CORRELATION_SECONDS * self.set.code_rate, "seed": self.seed}
-        rng = np.random.default_rng(self.seed)
-        rows = np.concatenate(self.set.codes)
-        anchors = rows[rng.integers(len(rows), size=1 + round(WALK_SECONDS / SPLINE_SECONDS_PER_ANCHOR))]
-        paths = {
-            "Gaussian process": random_codes(gaussian_process(frames, dims, **random), self.basis),
-            "Ornstein-Uhlenbeck": random_codes(ornstein_uhlenbeck(frames, dims, **random), self.basis),
-            "spline through codes of the data": spline(anchors, frames),
-            "Lissajous": random_codes(lissajous(frames, min(3, dims)), self.basis),
-            "a recording": self.set.codes[self.typical],
-        }
+        length = {"seconds": WALK_SECONDS, "correlation_seconds": CORRELATION_SECONDS, "seed": self.seed}
+        paths = {kind: walk_codes(self.set, kind, **length) for kind in KINDS}
+        paths["a recording"] = self.set.codes[self.typical]
         self.compare_ways(
             title,
             paths,
             "walks",
-            f"{WALK_SECONDS:g} s each, correlated over {CORRELATION_SECONDS:g} s; the spline meets a random code "
-            f"of the data every {SPLINE_SECONDS_PER_ANCHOR:g} s; Lissajous moves the first three directions.",
+            f"{WALK_SECONDS:g} s each, correlated over {CORRELATION_SECONDS:g} s. The spline meets a random "
+            "code of the data each time; Lissajous moves the first three directions.",
         )
 
     def interpolation(self):
@@ -407,9 +440,9 @@ class ReportMaker:
         } | numbers
         heading = ["way", "perceptual path length", "standard error", "loudness variation / dB"]
         head = page.paragraph(
-            f"{names}, aligned by dynamic time warping. Perceptual path length is the mean squared change of the "
-            "log-mel spectrogram, per value, for a step along the whole way; variation is the sum of all changes "
-            f"of the mean over {INTERPOLATION_STEPS} steps, up and down."
+            f"{names}, aligned by dynamic time warping. Perceptual path length is the mean squared change of "
+            "the log-mel spectrogram, per value, for a step along the whole way; variation is the sum of all "
+            f"changes of the mean over {INTERPOLATION_STEPS} steps, up and down."
         )
         score = page.table([*heading, "centroid variation / octaves"], table_rows)
         if self.set.code_rate:
@@ -427,28 +460,57 @@ class ReportMaker:
         else:
             self.add(title, head, score)
 
-    def motion(self, path):
+    def motion(self):
         """A recorded hand that plays the model."""
         title = "Played by a hand"
-        if path is None:
+        if self.hand is None:
             self.add(title, page.paragraph("No recording of a hand was given (--motion FILE)."))
             return
         if not self.set.code_rate:
             self.add(title, page.paragraph("An item has one code: a hand has no time in it to move along."))
             return
-        from audiozoo import latent
-
-        recorded = latent.read_motion(path)
-        features = latent.motion_features(recorded)[0]
-        coordinates = self.basis.coordinates(np.concatenate(self.set.codes))
-        mapping = latent.MotionMap(method="whiten_quantile").fit(features, coordinates)
-        walk = self.basis.codes(mapping.trajectory(recorded, code_rate=self.set.code_rate))
-        quality = latent.walk_quality(np.concatenate(self.set.codes), walk)
-        self.numbers["motion"] = {name: getattr(value, "value", value) for name, value in quality.items()}
-        rows = [[name, f"{value:.3g}"] for name, value in self.numbers["motion"].items()]
-        self.compare_ways(title, {"hand": walk}, "motion", "", page.table(["", "value"], rows))
+        features, names = motion_features(self.hand)
+        codes, log_variance = (np.concatenate(rows) for rows in (self.set.codes, self.set.log_variances))
+        mapping = MotionMap(method="whiten_quantile").fit(
+            features, self.basis.coordinates(codes), names=names
+        )
+        walk = self.basis.codes(mapping.trajectory(self.hand, code_rate=self.set.code_rate))
+        quality = walk_quality(
+            codes,
+            walk,
+            reference_groups=self.set.frame_groups,
+            log_variance=log_variance,
+            seed=self.seed,
+        )
+        found = {name: float(getattr(value, "value", value)) for name, value in quality.items()}
+        self.numbers["motion"] = found
+        self.compare_ways(
+            title,
+            {"hand": walk, "a recording": self.set.codes[self.typical]},
+            "motion_ways",
+            "What the hand does is whitened and given the distribution of the data's codes, the most "
+            "informative directions first.",
+            page.table(
+                ["the way of the hand", ""], [[name, f"{value:.3g}"] for name, value in found.items()]
+            ),
+        )
 
     # --- What the parts share ---
+
+    def picture(self, figure, caption):
+        """A picture of the page; a file too, if files are asked for."""
+        if self.files:
+            saved(figure, self.files / f"{file_name(caption)}.png")
+        return page.picture(figure, caption)
+
+    def players(self, sounds):
+        """Players of the page."""
+        return page.players(sounds, sample_rate=self.set.sample_rate)
+
+    def write_sounds(self, sounds):
+        """Sounds by their names as files, if files are asked for."""
+        for name, sound in sounds.items() if self.files else ():
+            write_audio(self.files / f"{file_name(name)}.wav", sound, self.set.sample_rate)
 
     def compare_ways(self, title, ways, key, note, *more):
         """A section: sounds of some ways, their loudness and centroid, and how much these change."""
@@ -471,12 +533,13 @@ class ReportMaker:
                 else math.nan,
             }
         self.numbers[key] = found
+        self.write_sounds(sounds)
         rows = [[name, *(f"{value:.3g}" for value in values.values())] for name, values in found.items()]
         self.add(
             title,
             *([page.paragraph(note)] if note else []),
-            page.players(sounds, sample_rate=rate),
-            page.picture(
+            self.players(sounds),
+            self.picture(
                 figures.descriptor_curves(described, seconds=seconds), "loudness and centroid along the way"
             ),
             page.table(
@@ -527,16 +590,21 @@ class ReportMaker:
         """Items beside each other as one picture."""
         if self.sounds:
             figure = figures.spectrogram_strip(items, titles, sample_rate=self.set.sample_rate)
-            return page.picture(figure, caption)
+            return self.picture(figure, caption)
         from audiozoo.plots import image_rows
 
-        return page.picture(image_rows([items], titles=["  ".join(titles)]), caption)
+        return self.picture(image_rows([items], titles=["  ".join(titles)]), caption)
 
     def shown(self, items):
         """Items to be heard or seen, by their captions."""
         if self.sounds:
-            return page.players(items, sample_rate=self.set.sample_rate)
+            return self.players(items)
         return self.strip(np.stack(list(items.values())), list(items), ", ".join(items))
+
+
+def file_name(caption):
+    """A caption as the name of a file."""
+    return re.sub(r"[^\w.+-]+", "_", caption).strip("_")[:80]
 
 
 def interval(association, place):

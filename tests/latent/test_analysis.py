@@ -1,4 +1,4 @@
-"""Informative directions: a planted rank is found, both definitions of fidelity, nothing lost at fidelity 1."""
+"""Informative directions: a planted rank is found, and at fidelity 1 nothing is lost."""
 
 import numpy as np
 import pytest
