@@ -178,7 +178,6 @@ class Judge:
     def controls(self):
         """The other half of the data set, and random walks."""
         from audiozoo.latent import gaussian_process, ornstein_uhlenbeck
-        from audiozoo.latent.encoded import random_codes
 
         frames = round(WALK_SECONDS * self.model.code_rate)
         size = (frames, self.coordinates.shape[1])
@@ -187,8 +186,8 @@ class Judge:
         walks = {
             "the other recordings": self.others,
             "random walk from the prior": smooth,
-            "random walk as wide as the data": random_codes(smooth, self.basis),
-            "rough random walk as wide as the data": random_codes(rough, self.basis),
+            "random walk as wide as the data": self.basis.codes(smooth * self.basis.deviations),
+            "rough random walk as wide as the data": self.basis.codes(rough * self.basis.deviations),
         }
         return {name: self.scores(walk, None, heard=True) for name, walk in walks.items()}
 
