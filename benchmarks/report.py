@@ -1,4 +1,4 @@
-"""From result files to RESULTS.md and the tables of README.md and docs/vae.md: none is typed by hand."""
+"""From result files to RESULTS.md and the tables of README.md and docs: none is typed by hand."""
 
 if not __package__:
     import as_module  # noqa: F401
@@ -91,6 +91,23 @@ VARIANT_COLUMNS = (
     ("numbers for a clip", ("code", "numbers_per_clip"), ".0f"),
     ("stopped", ("stopped",), ""),
 )
+LATENT_COLUMNS = (
+    ("items", ("items",), ","),
+    ("numbers in a code", ("dims",), ""),
+    ("rank", ("dimensions", "rank", "singular", "0.95"), ""),
+    ("by variance", ("dimensions", "rank", "variance", "0.95"), ""),
+    ("KL / nats", ("dimensions", "kl_nats"), ".1f"),
+    ("from the prior / nats", ("dimensions", "prior_mismatch_nats"), ".1f"),
+    ("error, rest drawn", ("small_codes", "error", "rest from the prior"), ".4f"),
+    ("rest at the centre", ("small_codes", "error", "rest at the centre"), ".4f"),
+    ("R^2, loudness", ("probe_r2", "loudness"), ".2f"),
+    ("centroid", ("probe_r2", "centroid"), ".2f"),
+    ("f0", ("probe_r2", "f0"), ".2f"),
+    ("report / MB", ("page_megabytes",), ".1f"),
+    ("seconds", ("report", "wall_seconds"), ".0f"),
+    ("core seconds", ("report", "core_seconds"), ".0f"),
+)
+WAY_KEYS = ("step_deviations", "loudness_db_per_second", "centroid_octaves_per_second")
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -104,12 +121,12 @@ INVERSION_COLUMNS = (
 
 
 def main():
-    """Write benchmarks/RESULTS.md, the table of models in README.md, and that of digits in docs/vae.md."""
+    """Write benchmarks/RESULTS.md, and the tables of README.md and of the pages in docs."""
     (ROOT / "benchmarks" / "RESULTS.md").write_text(results_page())
-    readme, tutorial = ROOT / "README.md", ROOT / "docs" / "vae.md"
-    readme.write_text(with_table(readme.read_text()))
-    tutorial.write_text(with_mnist_table(tutorial.read_text()))
-    print("written: benchmarks/RESULTS.md, README.md, docs/vae.md")
+    for name, made_anew in TUTORIALS.items():
+        path = ROOT / name
+        path.write_text(made_anew(path.read_text()))
+    print(f"written: benchmarks/RESULTS.md, {', '.join(TUTORIALS)}")
 
 
 def with_table(readme):
@@ -120,6 +137,12 @@ def with_table(readme):
 def with_mnist_table(tutorial):
     """The text of docs/vae.md with its table of what was trained made anew."""
     return between(tutorial, MNIST_BEGIN, mnist_table(results.read("mnist_vae").values), MNIST_END)
+
+
+def with_latent_tables(tutorial):
+    """The text of docs/latent.md with its tables of codes made anew."""
+    tutorial = between(tutorial, "<!-- latent:begin -->", latent_table(), "<!-- latent:end -->")
+    return between(tutorial, "<!-- ways:begin -->", ways_table(), "<!-- ways:end -->")
 
 
 def between(text, begin, inner, end):
@@ -153,6 +176,14 @@ def model_table():
             ]
         )
     return table(headings, rows)
+
+
+# Files whose tables are made from results, and by which function of their text.
+TUTORIALS = {
+    "README.md": with_table,
+    "docs/vae.md": with_mnist_table,
+    "docs/latent.md": with_latent_tables,
+}
 
 
 def value(name, *keys):
@@ -196,6 +227,7 @@ def results_page():
         *frechet_section(),
         *inversion_section(),
         *mnist_section(),
+        *latent_section(),
         *student_section(),
         "## Every result file",
     ]
@@ -425,6 +457,45 @@ def mnist_table(values):
     headings = [heading for heading, _, _ in MNIST_COLUMNS]
     rows = [[shown(row[key], form) for _, key, form in MNIST_COLUMNS] for row in values["models"].values()]
     return table(headings, rows)
+
+
+def latent_section():
+    """What is known of the codes of models."""
+    if results.names("latent_*"):
+        yield "## Codes"
+        yield (
+            "What `audiozoo latent report` finds. The rank is the number of directions with a fidelity of "
+            "95 %, by singular values and by explained variance; the error is that of a code of so many "
+            "numbers against the whole one, the rest drawn from the prior or at its centre, as the squared "
+            "difference of mel levels in units of 20 dB, or of pixels. R^2 is that of a linear probe in "
+            "unheard recordings. Time is that of the whole report, recordings decoded anew."
+        )
+        yield latent_table()
+        yield "Ways through them, and from one recording to another:"
+        yield ways_table()
+
+
+def latent_table():
+    """One row a result ``latent_*``."""
+    rows = [
+        [record.values["preset"], *(shown(at(record.values, keys), form) for _, keys, form in LATENT_COLUMNS)]
+        for record in map(results.read, results.names("latent_*"))
+    ]
+    return table(["preset", *(heading for heading, _, _ in LATENT_COLUMNS)], rows)
+
+
+def ways_table():
+    """Ways through the codes of every result ``latent_*``."""
+    rows = []
+    for values in (results.read(name).values for name in results.names("latent_*")):
+        for way, found in values.get("walks", {}).items():
+            rows.append([values["preset"], way, *(shown(found[key], ".2g") for key in WAY_KEYS), ""])
+        for way in ("straight line", "arc"):
+            length = at(values, ("interpolation", way, "path_length"))
+            if length is not None:
+                rows.append([values["preset"], f"between two, {way}", "", "", "", shown(length, ".2f")])
+    headings = ["preset", "way", "step / deviations", "loudness / dB a second", "centroid / octaves a second"]
+    return table([*headings, "perceptual path length"], rows)
 
 
 def student_section():

@@ -184,7 +184,7 @@ def encode_clips(model, clips, *, max_items=MAX_ITEMS, progress=False):
 
 def encode_images(model, images, *, max_items=MAX_ITEMS, progress=False):
     """Images as codes; see ``encode_data``. ``images`` is a ``data.images.Images``."""
-    chosen = np.linspace(0, len(images.pixels) - 1, min(max_items, len(images.pixels))).round().astype(int)
+    chosen = evenly(range(len(images.pixels)), max_items)
     pixels = images.pixels[chosen].astype("float32") / 255.0
     labels = [""] * len(chosen) if images.labels is None else [str(images.labels[i]) for i in chosen]
     names = tuple(f"{images.name} {number}" for number in chosen)
@@ -200,24 +200,35 @@ def encode_images(model, images, *, max_items=MAX_ITEMS, progress=False):
 
 
 def piece_places(lengths, samples, max_items):
-    """``(recording, first sample)`` of pieces: as many of each recording, evenly apart, in order.
+    """``(recording, first sample)`` of pieces: as many of each recording as can be, evenly apart, in order.
 
     Args:
         lengths: samples of each recording.
         samples: of a piece.
         max_items: pieces in all; of more recordings than that, an even selection is taken.
     """
-    if len(lengths) > max_items:
-        chosen = np.linspace(0, len(lengths) - 1, max_items).round().astype(int)
-    else:
-        chosen = np.arange(len(lengths))
-    quota = max(1, max_items // len(chosen))
-    places = []
-    for index in chosen:
-        whole = max(1, lengths[index] // samples)
-        numbers = np.unique(np.linspace(0, whole - 1, min(quota, whole)).round().astype(int))
-        places += [(int(index), int(number) * samples) for number in numbers]
-    return places
+    chosen = evenly(range(len(lengths)), max_items)
+    whole = {index: max(1, lengths[index] // samples) for index in chosen}
+    each = max(1, max_items // len(chosen))
+    while sum(min(each + 1, count) for count in whole.values()) <= max_items < sum(whole.values()):
+        each += 1
+    if sum(whole.values()) <= max_items:
+        each = max(whole.values())
+    taken = {index: min(each, count) for index, count in whole.items()}
+    left = max_items - sum(taken.values())
+    for index in evenly([index for index in chosen if taken[index] < whole[index]], left):
+        taken[index] += 1
+    return [
+        (index, number * samples) for index in chosen for number in evenly(range(whole[index]), taken[index])
+    ]
+
+
+def evenly(values, count):
+    """So many of a sequence's values, evenly apart and in order; all where there are no more."""
+    if count <= 0 or not values:
+        return []
+    places = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
+    return [values[place] for place in places]
 
 
 def codes_of(model, batch_of, frames_of, count, progress):

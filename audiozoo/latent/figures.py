@@ -134,6 +134,18 @@ def spectrogram_strip(sounds, titles, *, sample_rate, path=None):
     return saved(figure, path)
 
 
+def image_strip(images, titles, *, path=None):
+    """Grey images in 0..1 beside each other, each with its title."""
+    check_png(path)
+    figure = new_figure((1.2 * len(images), 1.5))
+    panels = np.atleast_1d(figure.subplots(1, len(images)))
+    for panel, image, title in zip(panels, images, titles, strict=True):
+        panel.imshow(image, cmap="gray", vmin=0.0, vmax=1.0)
+        panel.set_title(title, fontsize=8)
+        panel.set_axis_off()
+    return saved(figure, path)
+
+
 def descriptor_curves(described, *, seconds, path=None):
     """Loudness and centroid along sounds.
 

@@ -241,7 +241,7 @@ class ReportMaker:
         )
         place = int(np.flatnonzero(chosen == self.typical)[0])
         shown = {"original": self.set.items[self.typical]}
-        shown |= {f"decoded, {name}": items[place] for name, items in heard.items()}
+        shown |= {f"decoded,\n{name}": items[place] for name, items in heard.items()}
         self.add(
             f"A code of {rank} numbers",
             page.paragraph(
@@ -591,15 +591,13 @@ class ReportMaker:
         if self.sounds:
             figure = figures.spectrogram_strip(items, titles, sample_rate=self.set.sample_rate)
             return self.picture(figure, caption)
-        from audiozoo.plots import image_rows
-
-        return self.picture(image_rows([items], titles=["  ".join(titles)]), caption)
+        return self.picture(figures.image_strip(items, titles), caption)
 
     def shown(self, items):
         """Items to be heard or seen, by their captions."""
         if self.sounds:
             return self.players(items)
-        return self.strip(np.stack(list(items.values())), list(items), ", ".join(items))
+        return self.strip(list(items.values()), list(items), "the most typical image")
 
 
 def file_name(caption):

@@ -42,10 +42,19 @@ def test_the_table_of_the_readme_is_what_presets_and_result_files_say():
     assert readme == report.with_table(readme), "run: python -m benchmarks report"
 
 
-def test_the_table_of_the_tutorial_is_what_the_result_file_says():
-    tutorial = (report.ROOT / "docs" / "vae.md").read_text()
-    assert report.MNIST_BEGIN in tutorial
-    assert tutorial == report.with_mnist_table(tutorial), "run: python -m benchmarks report"
+@pytest.mark.parametrize("name", report.TUTORIALS)
+def test_tables_of_pages_are_what_the_result_files_say(name):
+    text = (report.ROOT / name).read_text()
+    assert text == report.TUTORIALS[name](text), "run: python -m benchmarks report"
+
+
+def test_a_page_has_a_place_for_each_of_its_tables():
+    for name, marks in {
+        "docs/vae.md": [report.MNIST_BEGIN],
+        "docs/latent.md": ["<!-- latent:begin -->", "<!-- ways:begin -->"],
+    }.items():
+        text = (report.ROOT / name).read_text()
+        assert all(text.count(mark) == 1 for mark in marks)
 
 
 @pytest.mark.parametrize("name", RELEASED)

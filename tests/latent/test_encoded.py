@@ -46,7 +46,12 @@ def clip(samples, name, label="a"):
 
 
 def test_pieces_are_as_many_of_each_recording_evenly_apart():
-    assert piece_places([100, 25, 9], 10, 6) == [(0, 0), (0, 90), (1, 0), (1, 10), (2, 0)]
+    assert piece_places([100, 25, 9], 10, 5) == [(0, 0), (0, 90), (1, 0), (1, 10), (2, 0)]
+    assert piece_places([30] * 5, 10, 7) == [(0, 0), (0, 20), (1, 0), (2, 0), (3, 0), (4, 0), (4, 20)]
+    assert len(piece_places([30] * 5, 10, 100)) == 15
+    for most in range(2, 40):
+        places = piece_places([100, 47, 9, 30], 10, most)
+        assert len(places) == len(set(places)) == min(most, 18)
     assert piece_places([100], 10, 3) == [(0, 0), (0, 40), (0, 90)]
     assert piece_places([10] * 9, 10, 3) == [(0, 0), (4, 0), (8, 0)]
 
