@@ -536,9 +536,9 @@ def motion_section():
         for name, row in values["motions"].items()
     )
     yield (
-        f"Frames of a walk, at most {values['rows']:,}, evenly apart, against as many codes of half of the "
+        f"Frames of a walk, at most {values['rows']:,}, evenly apart, beside as many codes of half of the "
         f"recordings; {values['k']} neighbours. Of the coordinates that motion drives, and of all numbers. "
-        f"Heard are {values['sound_seconds']:.0f} s of a walk, a row a second, against what codes of the data "
+        f"Heard are {values['sound_seconds']:.0f} s of a walk, a row a second, beside what codes of the data "
         "decode to. Smoothness is the logarithm of dimensionless jerk in windows of a second: higher is "
         f"smoother. {sizes}."
     )
