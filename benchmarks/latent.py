@@ -20,9 +20,9 @@ SHOWN = {
     "UMAP_by_*": "latent_map",
     "direction_3_*": "latent_sweep",
     "rank_correlations": "latent_correlations",
-    "loudness_and_centroid_along_the_way": "latent_ways",
+    "Ways_through_the_code_loudness_and_centroid": "latent_ways",
 }
-COLOURS = 64  # of the pictures: a third of the size
+MOST_BYTES = 150_000  # of a picture; larger ones are reduced to 256 colours
 TABLES = ("dimensions", "small_codes", "map", "walks", "interpolation")
 
 
@@ -70,7 +70,8 @@ def main(
         for pattern, picture in SHOWN.items():
             (path,) = (out / model.preset.name).glob(f"{pattern}.png")
             with Image.open(path) as image:
-                small = image.convert("RGB").quantize(COLOURS)
-            small.save(PICTURES / f"{picture}.png", optimize=True)
+                image = image.convert("RGB")
+                small = image.quantize() if path.stat().st_size > MOST_BYTES else image
+                small.save(PICTURES / f"{picture}.png", optimize=True)
             kilobytes = (PICTURES / f"{picture}.png").stat().st_size / 1000
             print(f"written: {PICTURES / picture}.png ({kilobytes:.0f} kB)")

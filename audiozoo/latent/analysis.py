@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from audiozoo.arguments import check_choice, check_range
-from audiozoo.errors import DataError
+from audiozoo.errors import DataError, IncompatiblePreset
 
 SPECTRA = ("singular", "variance")
 ROUNDING = 1e-12  # of a share: what rounding may take from a sum that should be 1
@@ -157,8 +157,14 @@ def compact(model, means, *, fidelity=0.95, spectrum="singular"):
         ``models.CompactVAE``; ``save_to_preset`` writes it, ``audiozoo.load`` opens it.
 
     Raises:
+        IncompatiblePreset: the model is no VAE, or compact already.
         ValueError: as ``informative_basis`` and ``InformativeBasis.rank``; means of another size than the
             model's codes.
     """
+    if not hasattr(model, "compacted"):
+        raise IncompatiblePreset(
+            f"model must be a VAE whose code is whole; got a {type(model).__name__}. Compact the model that "
+            "it was made from."
+        )
     basis = informative_basis(means)
     return model.compacted(basis, rank=basis.rank(fidelity, spectrum))

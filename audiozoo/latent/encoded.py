@@ -1,6 +1,7 @@
 """A folder of recordings, or a set of images, as codes: each piece is encoded once."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class EncodedSet:
     sample_rate: int | None
     code_rate: float | None
 
-    @property
+    @functools.cached_property
     def basis(self):
         """``InformativeBasis`` of all codes."""
         return informative_basis(self.codes)

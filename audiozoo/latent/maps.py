@@ -5,6 +5,7 @@ HDBSCAN (Campello, Moulavi and Sander, 2013), which leaves points that are in no
 """
 
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -38,6 +39,15 @@ def pca_plane(codes, basis):
     return np.pad(plane, ((0, 0), (0, 2 - plane.shape[1])))
 
 
+def check_installed():
+    """Raise MissingDependency unless maps can be made: to be said before long work."""
+    for module, package in (("umap", "umap-learn"), ("sklearn", "scikit-learn")):
+        if find_spec(module) is None:
+            raise MissingDependency(
+                f"a map of codes needs {package}, which is not installed: pip install 'audiozoo[latent]'."
+            )
+
+
 def umap_plane(vectors, *, neighbours=NEIGHBOURS, seed=0):
     """Vectors as points of a plane in which neighbours stay neighbours.
 
@@ -50,19 +60,16 @@ def umap_plane(vectors, *, neighbours=NEIGHBOURS, seed=0):
         float64 ``(clips, 2)``.
 
     Raises:
-        MissingDependency: umap-learn is not installed.
+        MissingDependency: see ``check_installed``.
         DataError: fewer than 4 vectors.
         ValueError: ``neighbours`` below 2.
     """
     check_whole("neighbours", neighbours, 2)
     if len(vectors) < 4:
         raise DataError(f"vectors must be at least 4 to be mapped; got {len(vectors)}. Add recordings.")
-    try:
-        import umap
-    except ImportError as error:
-        raise MissingDependency(
-            "a UMAP needs umap-learn, which is not installed: pip install 'audiozoo[latent]'."
-        ) from error
+    check_installed()
+    import umap
+
     reducer = umap.UMAP(
         n_neighbors=min(neighbours, len(vectors) - 1),
         min_dist=0.0,  # for clusters to be dense, as its authors advise
@@ -94,17 +101,14 @@ def clusters(points, *, smallest=None):
         smallest: points that make a cluster; by default 2 % of all, at least 5.
 
     Raises:
-        MissingDependency: scikit-learn is not installed.
+        MissingDependency: see ``check_installed``.
         ValueError: ``smallest`` below 2.
     """
     smallest = max(5, round(0.02 * len(points))) if smallest is None else smallest
     check_whole("smallest", smallest, 2)
-    try:
-        from sklearn.cluster import HDBSCAN
-    except ImportError as error:
-        raise MissingDependency(
-            "clusters need scikit-learn, which is not installed: pip install 'audiozoo[latent]'."
-        ) from error
+    check_installed()
+    from sklearn.cluster import HDBSCAN
+
     if len(points) < smallest:
         return np.full(len(points), -1)
     return HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(np.asarray(points, "float64"))

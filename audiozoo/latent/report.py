@@ -24,7 +24,7 @@ from audiozoo.latent.encoded import (
     decode_codes,
     encode_data,
 )
-from audiozoo.latent.maps import clip_vectors, clusters, pca_plane, umap_plane
+from audiozoo.latent.maps import check_installed, clip_vectors, clusters, pca_plane, umap_plane
 from audiozoo.latent.motion import motion_features
 from audiozoo.latent.motion_map import MotionMap
 from audiozoo.latent.motion_readers import read_motion
@@ -99,6 +99,8 @@ def report(
     parts = PARTS if parts is None else tuple(parts)
     for name in parts:
         check_choice("parts", name, PARTS)
+    if "map" in parts:
+        check_installed()
     out = make_folder(out)
     maker = ReportMaker(
         model,
@@ -425,8 +427,8 @@ class ReportMaker:
             numbers[kind] = {
                 "path_length": float(lengths.mean()),
                 "path_length_standard_error": float(lengths.std(ddof=1) / math.sqrt(len(lengths))),
-                "loudness_variation_db": total_variation(np.nan_to_num(means[:, 0])),
-                "centroid_variation_octaves": total_variation(np.nan_to_num(means[:, 1])),
+                "loudness_variation_db": variation(means[:, 0]),
+                "centroid_variation_octaves": variation(means[:, 1]),
             }
             table_rows.append([kind, *(f"{value:.3g}" for value in numbers[kind].values())])
         line, arc = numbers["straight line"], numbers["arc"]
@@ -508,9 +510,10 @@ class ReportMaker:
         return page.players(sounds, sample_rate=self.set.sample_rate)
 
     def write_sounds(self, sounds):
-        """Sounds by their names as files, if files are asked for."""
+        """Sounds by their names as files, if files are asked for; too loud ones turn all of them down."""
+        peak = max(1.0, *(float(np.abs(sound).max()) for sound in sounds.values()))
         for name, sound in sounds.items() if self.files else ():
-            write_audio(self.files / f"{file_name(name)}.wav", sound, self.set.sample_rate)
+            write_audio(self.files / f"{file_name(name)}.wav", sound / peak, self.set.sample_rate)
 
     def compare_ways(self, title, ways, key, note, *more):
         """A section: sounds of some ways, their loudness and centroid, and how much these change."""
@@ -526,11 +529,8 @@ class ReportMaker:
             loudness, centroid = (described[name][:, column] for column in (0, 1))
             found[name] = {
                 "step_deviations": float(np.sqrt(np.mean(steps**2))) if len(steps) else 0.0,
-                "loudness_db_per_second": total_variation(loudness) / seconds[name],
-                "centroid_octaves_per_second": total_variation(centroid[np.isfinite(centroid)])
-                / seconds[name]
-                if np.isfinite(centroid).any()
-                else math.nan,
+                "loudness_db_per_second": variation(loudness) / seconds[name],
+                "centroid_octaves_per_second": variation(centroid) / seconds[name],
             }
         self.numbers[key] = found
         self.write_sounds(sounds)
@@ -540,7 +540,7 @@ class ReportMaker:
             *([page.paragraph(note)] if note else []),
             self.players(sounds),
             self.picture(
-                figures.descriptor_curves(described, seconds=seconds), "loudness and centroid along the way"
+                figures.descriptor_curves(described, seconds=seconds), f"{title}: loudness and centroid"
             ),
             page.table(
                 ["way", "step / deviations", "loudness, dB up and down / s", "centroid, octaves / s"], rows
@@ -555,10 +555,8 @@ class ReportMaker:
         return [int(order[round(share * (len(order) - 1))]) for share in (0.05, 0.95)]
 
     def decoded(self, codes):
-        """Items of codes ``(batch, frames, dims)``, of which none is louder than full scale."""
-        items = decode_codes(self.model, codes)
-        peak = float(np.abs(items).max()) if self.sounds else 0.0
-        return items / max(1.0, peak)
+        """Items of codes ``(batch, frames, dims)``; sounds may be louder than full scale."""
+        return decode_codes(self.model, codes)
 
     def decode_all(self, codes):
         """Items of a list of codes, those of equal length at once."""
@@ -598,6 +596,12 @@ class ReportMaker:
         if self.sounds:
             return self.players(items)
         return self.strip(list(items.values()), list(items), "the most typical image")
+
+
+def variation(values):
+    """Total variation of the values that are not NaN; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return total_variation(known) if len(known) else math.nan
 
 
 def file_name(caption):

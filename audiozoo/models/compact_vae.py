@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from audiozoo.arguments import check_whole
+from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.errors import TrainingError
 from audiozoo.latent.analysis import InformativeBasis
 from audiozoo.latent.paths import linear_path, spherical_path
@@ -219,8 +220,6 @@ class CompactVAE(AudioModel):
         return self.decode(path(start, end, np.linspace(0.0, 1.0, n)), seed=seed, **length)
 
     def perform(self, audio, sample_rate):
-        from audiozoo.data.audio_io import mono_at_rate
-
         return self.reconstruct(mono_at_rate(audio, sample_rate, self.sample_rate))
 
     def render(self, inputs):

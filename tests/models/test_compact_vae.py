@@ -5,7 +5,7 @@ import pytest
 from cases import ModelCase, assert_close, numpy_of, plucks
 
 import audiozoo
-from audiozoo.errors import AudioError, TrainingError
+from audiozoo.errors import AudioError, IncompatiblePreset, TrainingError
 from audiozoo.latent import compact, informative_basis
 from audiozoo.models import CompactVAE, Conv1DResnetVAE, MnistVAE
 
@@ -102,6 +102,12 @@ def test_images_have_small_codes_too(tmp_path):
     assert loaded.interpolate(images[0], images[1], 4, spherical=False).shape == (4, 8, 8)
     lossless = compact(model, model.encode(images), fidelity=1.0)
     assert_close(lossless.reconstruct(images), model.reconstruct(images), 1e-5)
+
+
+def test_what_is_compact_already_is_not_compacted_again():
+    _, small = of_sound(rank=2)
+    with pytest.raises(IncompatiblePreset, match="whose code is whole; got a CompactVAE"):
+        compact(small, small.encode(plucks()))
 
 
 def test_wrong_arguments_are_refused():
