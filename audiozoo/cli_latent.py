@@ -40,6 +40,17 @@ class Alignment(StrEnum):
     resample = "resample"
 
 
+class Method(StrEnum):
+    """How a hand is mapped to a code."""
+
+    whiten_quantile = "whiten_quantile"
+    pca = "pca"
+    linear = "linear"
+    knn = "knn"
+    learned = "learned"
+    zscore = "zscore"
+
+
 DataOption = Annotated[
     str, typer.Option(metavar="DIR", help="Folder with recordings; for images mnist, digits or an .npz.")
 ]
@@ -228,6 +239,47 @@ def interpolate(
     codes = [model.encode(read_audio(path, sample_rate=model.sample_rate)[0]) for path in (start, end)]
     way = morph(*codes, spherical=not straight, method=alignment.value)
     _print_sound(output, write_codes(output, model, way), as_json)
+
+
+@app.command()
+def motion(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Recording of a hand: MediaPipe, DHG, Leap Motion, phone ..."),
+    ],
+    preset: PresetArgument,
+    data: DataOption,
+    out: Annotated[Path, typer.Option(metavar="SOUND", help="File to write: .wav, .flac or .ogg.")],
+    method: Annotated[Method, typer.Option(help="How the hand is mapped.")] = Method.whiten_quantile,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Frames a second.", show_default="what FILE says, or 30"),
+    ] = None,
+    max_items: MaxItemsOption = 500,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Play a recorded hand: what it does becomes a way among the codes of recordings, and sound."""
+    from audiozoo.data.audio_io import output_format
+    from audiozoo.latent import play_motion, read_motion
+    from audiozoo.latent.encoded import encode_data
+    from audiozoo.latent.walks import check_along_time, write_codes
+    from audiozoo.zoo import load
+
+    output_format(out)
+    recorded = read_motion(source, fps=fps)
+    model = load(preset)
+    check_along_time(model)
+    encoded = encode_data(model, data, max_items=max_items, progress=not as_json)
+    codes, found = play_motion(recorded, encoded, method=method.value, seed=seed)
+    seconds = write_codes(out, model, codes)
+    if as_json:
+        print_json({"output": str(out), "seconds_of_audio": seconds} | found)
+    else:
+        print(
+            f"{out}: {seconds:.1f} s of audio; {len(found['features'])} features of the hand drive "
+            f"{found['driven']} coordinates, which reach {found['coverage']:.0%} of the codes"
+        )
 
 
 def _report(preset, data, out, parts, as_json, **settings):

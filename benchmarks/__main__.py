@@ -11,6 +11,7 @@ from benchmarks import (
     inversion,
     latent,
     mnist,
+    motion,
     package,
     quality,
     report,
@@ -33,6 +34,7 @@ app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
 app.command("mnist")(mnist.main)
 app.command("latent")(latent.main)
+app.command("motion")(motion.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 

@@ -73,6 +73,25 @@ PARTS = (
     ("peak memory of two steps / MiB", ("peak_memory_mib", "ours"), ".0f"),
     ("that of plain PyTorch / MiB", ("peak_memory_mib", "baseline"), ".0f"),
 )
+WALK_SCORES = ("precision", "recall", "density", "coverage")
+WALK_COLUMNS = (
+    *((f"{name}, driven", f"driven_{name}", ".2f") for name in WALK_SCORES),
+    *((name, name, ".2f") for name in WALK_SCORES),
+    ("KAD", "kad", ".2g"),
+    ("inside the ellipsoid", "ellipsoid_share", ".2f"),
+    ("cells", "occupied_cells", ".2f"),
+    ("entropy", "cell_entropy", ".2f"),
+    *((f"{name}, heard", f"sound_{name}", ".2f") for name in WALK_SCORES),
+    ("KAD, heard", "sound_kad", ".2g"),
+    ("smoothness of the way", "log_jerk", ".1f"),
+    ("roughness / dB", "roughness_db", ".2f"),
+)
+TREMOR_COLUMNS = (
+    ("tremor / mm", "tremor_mm", ".1f"),
+    ("smoothness of the hand", "motion_log_jerk", ".1f"),
+    ("smoothness of the way", "walk_log_jerk", ".1f"),
+    ("roughness of the sound / dB", "roughness_db", ".2f"),
+)
 # What a judge says depends on the architecture; columns that none of a table's rows has are left out.
 VARIANT_COLUMNS = (
     ("steps", ("steps",), ".0f"),
@@ -145,6 +164,12 @@ def with_latent_tables(tutorial):
     return between(tutorial, "<!-- ways:begin -->", ways_table(), "<!-- ways:end -->")
 
 
+def with_motion_tables(tutorial):
+    """The text of docs/motion.md with its tables of hands that play made anew."""
+    tutorial = between(tutorial, "<!-- motion:begin -->", motion_table(), "<!-- motion:end -->")
+    return between(tutorial, "<!-- tremor:begin -->", tremor_table(), "<!-- tremor:end -->")
+
+
 def between(text, begin, inner, end):
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(begin)
@@ -183,6 +208,7 @@ TUTORIALS = {
     "README.md": with_table,
     "docs/vae.md": with_mnist_table,
     "docs/latent.md": with_latent_tables,
+    "docs/motion.md": with_motion_tables,
 }
 
 
@@ -228,6 +254,7 @@ def results_page():
         *inversion_section(),
         *mnist_section(),
         *latent_section(),
+        *motion_section(),
         *student_section(),
         "## Every result file",
     ]
@@ -497,6 +524,73 @@ def ways_table():
                 rows.append([values["preset"], f"between two, {way}", "", "", "", shown(length, ".2f")])
     headings = ["preset", "way", "step / deviations", "loudness / dB a second", "centroid / octaves a second"]
     return table([*headings, "perceptual path length"], rows)
+
+
+def motion_section():
+    """Hands that play codes."""
+    if "motion" not in results.names():
+        return
+    values = results.read("motion").values
+    yield "## Hands that play codes"
+    sizes = "; ".join(
+        f"{name}: {row['recordings']} recordings, {row['seconds']:.0f} s"
+        for name, row in values["motions"].items()
+    )
+    yield (
+        f"Frames of a walk, at most {values['rows']:,}, evenly apart, beside as many codes of half of the "
+        f"recordings; {values['k']} neighbours. Of the coordinates that motion drives, and of all numbers. "
+        f"Heard are {values['sound_seconds']:.0f} s of a walk, a row a second, beside what codes of the data "
+        "decode to. Smoothness is the logarithm of dimensionless jerk in windows of a second: higher is "
+        f"smoother. {sizes}."
+    )
+    rows = []
+    for preset, found in values["presets"].items():
+        for name, row in found["controls"].items():
+            cells = [shown(row.get(key), form) for _, key, form in WALK_COLUMNS]
+            rows.append([preset, "", name, "", *cells])
+        for motion, part in found["motions"].items():
+            walks = part["walks"] | {"the other recordings": part["the other recordings"]}
+            for name, row in walks.items():
+                cells = [shown(row.get(key), form) for _, key, form in WALK_COLUMNS]
+                rows.append([preset, motion, name, part["driven"], *cells])
+    headings = ["preset", "motion", "walk", "driven", *(heading for heading, _, _ in WALK_COLUMNS)]
+    yield table(headings, rows)
+    yield "The same playing with more and more tremor:"
+    yield tremor_table()
+
+
+def motion_table():
+    """Coverage of each walk, in the coordinates that motion drives and in all: a column for each motion."""
+    if "motion" not in results.names():
+        return ""
+    values, rows = results.read("motion").values, []
+    motions = values["motions"]
+    for preset, found in values["presets"].items():
+        parts, controls = found["motions"], found["controls"]
+        walks = {"the other recordings": [parts[motion]["the other recordings"] for motion in motions]}
+        for walk in next(iter(parts.values()))["walks"]:
+            walks[walk] = [parts[motion]["walks"][walk] for motion in motions]
+        # What no motion drives has no driven coordinates.
+        walks |= {walk: [row] * len(motions) for walk, row in controls.items() if walk not in walks}
+        for walk, found_of_each in walks.items():
+            cells = [
+                f"{shown(row.get('driven_coverage'), '.2f') or '-'} / {row['coverage']:.2f}"
+                for row in found_of_each
+            ]
+            rows.append([f"`{preset}`", walk, *cells])
+    return table(["preset", "walk", *motions], rows)
+
+
+def tremor_table():
+    """Jerk of a hand and roughness of what it plays, a row for each strength of tremor."""
+    if "motion" not in results.names():
+        return ""
+    rows = [
+        [f"`{preset}`", *(shown(row.get(key), form) for _, key, form in TREMOR_COLUMNS)]
+        for preset, found in results.read("motion").values["presets"].items()
+        for row in found["tremor"]
+    ]
+    return table(["preset", *(heading for heading, _, _ in TREMOR_COLUMNS)], rows)
 
 
 def student_section():

@@ -135,3 +135,50 @@ def test_help_names_every_command(run):
     for command in ("report", "analyse", "map", "sweep", "correlate", "compact", "walk", "interpolate"):
         assert f" {command} " in out
         assert run(command, "--help")[0] == 0
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Three seconds of a playing hand."""
+    from audiozoo.latent import synthetic_motion, write_motion
+
+    write_motion(tmp_path / "hand.npz", synthetic_motion("play", seconds=3.0))
+    return tmp_path / "hand.npz"
+
+
+def test_motion_plays_a_hand(place, run, tmp_path, recorded):
+    words = ("motion", recorded, place / "sound", "--data", place / "recordings", "--out")
+    status, out, _ = run(*words, tmp_path / "sounds" / "hand.wav")
+    assert status == 0
+    assert "15 features of the hand drive 4 coordinates" in out
+    sound, rate = soundfile.read(tmp_path / "sounds" / "hand.wav")
+    assert len(sound) / rate == pytest.approx(3.0, abs=0.05)
+    found = json.loads(run(*words, tmp_path / "knn.wav", "--method", "knn", "--fps", "30", "--json")[1])
+    assert found["seconds_of_audio"] == pytest.approx(6.0, abs=0.05)
+    assert found["driven"] == 4
+    assert 0.0 <= found["coverage"] <= 1.0
+
+
+def test_motion_refuses_before_the_work_and_leaves_nothing(place, run, tmp_path, recorded):
+    def words(file, preset, out):
+        return ("motion", file, preset, "--data", place / "recordings", "--out", out)
+
+    (tmp_path / "broken.csv").write_text("x0,y0\n1,2\n")
+    for file, preset, out, message in (
+        (tmp_path / "none.json", place / "sound", tmp_path / "a.wav", "does not exist"),
+        (tmp_path / "broken.csv", place / "sound", tmp_path / "a.wav", "broken.csv', line 1: has columns"),
+        (recorded, place / "whole", tmp_path / "a.wav", "a code that goes along with the sound"),
+        (recorded, place / "image", tmp_path / "a.wav", "a code that goes along with the sound"),
+        (recorded, place / "sound", tmp_path / "a.txt", "must end in .wav"),
+    ):
+        assert message in refused(run(*words(file, preset, out)))
+        assert not out.exists()
+
+
+def test_a_hand_that_does_not_move_is_refused(place, run, tmp_path):
+    from audiozoo.latent import HandMotion, write_motion
+
+    write_motion(tmp_path / "still.npz", HandMotion(points=np.ones((50, 1, 21, 3)), fps=30))
+    words = ("motion", tmp_path / "still.npz", place / "sound", "--data", place / "recordings")
+    assert "Is a hand in the picture?" in refused(run(*words, "--out", tmp_path / "a.wav"))
+    assert not (tmp_path / "a.wav").exists()

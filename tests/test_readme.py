@@ -14,6 +14,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "vae.md").read_text(encoding="utf-8")
 LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
+MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -63,7 +64,8 @@ def test_the_python_of_the_tutorial_runs_as_one_program(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"codes.png", "digits.png", "way.png"}
 
 
-def test_the_python_of_the_page_on_codes_runs_as_one_program(tmp_path):
+@pytest.mark.parametrize("page", [LATENT, MOTION], ids=["latent", "motion"])
+def test_the_python_of_the_pages_on_codes_runs_as_one_program(page, tmp_path):
     import soundfile
 
     clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
@@ -71,11 +73,11 @@ def test_the_python_of_the_page_on_codes_runs_as_one_program(tmp_path):
     for index in range(3):
         piece = clip[index * sample_rate : (index + 1) * sample_rate]
         soundfile.write(tmp_path / "loops" / f"{index}.wav", piece, sample_rate)
-    result = run_python("-c", "\n".join(blocks(LATENT, "python")), cwd=tmp_path)
+    result = run_python("-c", "\n".join(blocks(page, "python")), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL + LATENT, "audiozoo"))
+@pytest.mark.parametrize("command", called(README + TUTORIAL + LATENT + MOTION, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     words = [name, arguments.pop(0)] if name == "latent" else [name]
@@ -109,7 +111,9 @@ def test_ci_installs_and_tests_as_the_readme_says():
     assert "pytest" in ci
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/vae.md", "docs/latent.md"])
+@pytest.mark.parametrize(
+    "file", ["README.md", "CONTRIBUTING.md", "docs/vae.md", "docs/latent.md", "docs/motion.md"]
+)
 def test_files_that_are_linked_exist(file):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / file).read_text(encoding="utf-8"))
     missing = [link for link in links if not ((ROOT / file).parent / link).exists()]

@@ -6,7 +6,7 @@ framework is imported, and a model is whatever has ``encode`` and ``decode``.
 
 from audiozoo.latent.analysis import InformativeBasis, compact, informative_basis
 from audiozoo.latent.motion import HandMotion, motion_features
-from audiozoo.latent.motion_map import MotionMap
+from audiozoo.latent.motion_map import MotionMap, play_motion
 from audiozoo.latent.motion_readers import read_motion, write_motion
 from audiozoo.latent.motion_synthesis import hand_points, synthetic_motion
 from audiozoo.latent.paths import linear_path, spherical_path
@@ -41,6 +41,7 @@ __all__ = [
     "motion_features",
     "ornstein_uhlenbeck",
     "perceptual_path_length",
+    "play_motion",
     "read_motion",
     "sound_roughness_db",
     "spherical_path",

@@ -60,9 +60,7 @@ class HandMotion:
 
     def __post_init__(self):
         points = self._checked_points()
-        fps = self.fps
-        if not isinstance(fps, numbers.Real) or isinstance(fps, bool) or not 0.0 < fps <= MOST_FPS:
-            raise MotionError(f"fps must be above 0 and at most {MOST_FPS:.0f} frames a second; got {fps!r}.")
+        check_fps(self.fps)
         known = np.isfinite(points[:, :, WRIST]).all(axis=-1)
         valid = known if self.valid is None else np.array(self.valid)
         if valid.shape != known.shape or valid.dtype != bool:
@@ -76,7 +74,7 @@ class HandMotion:
                 f"valid must be False where the wrist is not known; frame {frame} of hand {hand} has none."
             )
         points[~valid] = np.nan
-        for name, value in (("points", points), ("valid", valid), ("fps", float(fps))):
+        for name, value in (("points", points), ("valid", valid), ("fps", float(self.fps))):
             object.__setattr__(self, name, value)
         for array in (points, valid):
             array.flags.writeable = False
@@ -156,12 +154,17 @@ class HandMotion:
         Raises:
             MotionError: ``fps`` out of range.
         """
-        if not isinstance(fps, numbers.Real) or isinstance(fps, bool) or not 0.0 < fps <= MOST_FPS:
-            raise MotionError(f"fps must be above 0 and at most {MOST_FPS:.0f} frames a second; got {fps!r}.")
+        check_fps(fps)
         points = resampled_columns(self.points.reshape(self.frames, -1), self.fps, fps)
         return dataclasses.replace(
             self, points=points.reshape(-1, *self.points.shape[1:]), fps=fps, valid=None
         )
+
+
+def check_fps(fps):
+    """Raise MotionError unless this is a number of frames a second."""
+    if not isinstance(fps, numbers.Real) or isinstance(fps, bool) or not 0.0 < fps <= MOST_FPS:
+        raise MotionError(f"fps must be above 0 and at most {MOST_FPS:.0f} frames a second; got {fps!r}.")
 
 
 def resampled_columns(values, rate, new_rate):

@@ -41,6 +41,7 @@ from audiozoo.arguments import check_choice, check_range, check_whole
 from audiozoo.atomic import replacing
 from audiozoo.errors import MotionError
 from audiozoo.latent.motion import motion_features, resampled_columns
+from audiozoo.latent.quality import walk_quality
 
 METHODS = ("whiten_quantile", "pca", "linear", "knn", "learned", "zscore")
 OTHER_COORDINATES = ("nearest", "mean", "prior")
@@ -292,6 +293,35 @@ class MotionMap:
         if self._arrays is None:
             raise MotionError("the map must be fitted first: MotionMap(...).fit(features, coordinates).")
         return self._arrays
+
+
+def play_motion(motion, encoded, *, method="whiten_quantile", seed=0):
+    """A motion as a way among the codes of a data set.
+
+    Args:
+        motion: HandMotion, on which the map is fitted, too.
+        encoded: ``EncodedSet`` of sound.
+        method: see ``MotionMap``.
+        seed: of all draws.
+
+    Returns:
+        ``(codes, found)``: codes ``(frames, dims)``; and a dict of the ``features`` that are used, how many
+        coordinates are ``driven``, and scores of these against the data's, see ``walk_quality``.
+
+    Raises:
+        MotionError: nothing moves.
+        ValueError: an unknown method.
+    """
+    features, names = motion_features(motion)
+    basis, codes = encoded.basis, np.concatenate(encoded.codes)
+    coordinates = basis.coordinates(codes)
+    mapping = MotionMap(method, seed=seed).fit(features, coordinates, names=names)
+    walk = mapping.trajectory(motion, code_rate=encoded.code_rate)
+    driven = slice(0, mapping.driven)
+    scores = walk_quality(coordinates[:, driven], walk[:, driven], num_resamples=2, seed=seed)
+    found = {"features": list(mapping.names), "driven": mapping.driven}
+    found |= {name: float(getattr(score, "value", score)) for name, score in scores.items()}
+    return basis.codes(walk), found
 
 
 def checked_features(features):

@@ -34,7 +34,7 @@ from scipy.spatial.transform import Rotation
 
 from audiozoo.atomic import replacing
 from audiozoo.errors import MotionError, one_line
-from audiozoo.latent.motion import CHAINS, FINGERS, NUM_POINTS, WRIST, HandMotion
+from audiozoo.latent.motion import CHAINS, FINGERS, NUM_POINTS, WRIST, HandMotion, check_fps
 
 CAMERA_FPS = 30.0  # where a file does not say
 DHG_FPS, DHG_JOINTS, DHG_PALM = 30.0, 22, 1
@@ -92,6 +92,8 @@ def read_motion(path, *, format=None, fps=None):
     path = pathlib.Path(path)
     if format is not None and format not in READERS:
         raise ValueError(f"format must be one of {', '.join(READERS)}, or None; got {format!r}.")
+    if fps is not None:
+        check_fps(fps)
     data = contents(path)
     if format is None and data.startswith(b"PK"):
         format = "npz"
@@ -99,7 +101,12 @@ def read_motion(path, *, format=None, fps=None):
         return read_npz(path, data, fps)
     text = decoded(path, data)
     format = format or format_of(path, text)
-    return READERS[format](path, text, fps)
+    try:
+        return READERS[format](path, text, fps)
+    except MotionError as error:
+        if str(path) in str(error):
+            raise
+        raise MotionError(f"path {str(path)!r}: {error}") from error
 
 
 def write_motion(path, motion):
@@ -248,7 +255,7 @@ def json_frames(path, text, meta):
     if isinstance(whole, dict):
         yield 1, whole
         return
-    yield from zip(element_lines(text, start), whole, strict=False)
+    yield from zip(element_lines(text, start, len(whole)), whole, strict=True)
 
 
 def is_json_lines(lines):
@@ -259,17 +266,23 @@ def is_json_lines(lines):
         return False
 
 
-def element_lines(text, start):
-    """Line on which each element of the JSON array at ``start`` begins."""
+def element_lines(text, start, count):
+    """Line on which each of ``count`` elements of the JSON array at ``start`` begins.
+
+    Where no such array is there, because a text within the file only looked like it, all are on the first.
+    """
     decoder, place, line, counted = json.JSONDecoder(), start + 1, 1 + text[:start].count("\n"), start
     between = re.compile(r"[\s,]*")
-    while True:
-        place = between.match(text, place).end()
-        if text[place] == "]":
-            return
-        line, counted = line + text.count("\n", counted, place), place
-        yield line
-        _, place = decoder.raw_decode(text, place)
+    lines = []
+    try:
+        for _ in range(count):
+            place = between.match(text, place).end()
+            line, counted = line + text.count("\n", counted, place), place
+            lines.append(line)
+            _, place = decoder.raw_decode(text, place)
+    except json.JSONDecodeError:
+        return [1] * count
+    return lines
 
 
 def frame_hands(path, line, frame):
@@ -311,13 +324,12 @@ def hand_of(path, line, hand):
         raise broken(path, line, f"a hand must have {NUM_POINTS} landmarks; it has {count}")
     points = np.empty((NUM_POINTS, 3))
     for row, landmark in zip(points, hand, strict=True):
-        values = landmark
-        if isinstance(landmark, dict):
-            values = [landmark.get(axis) for axis in "xyz"]
-            values[2] = 0.0 if values[2] is None and "z" not in landmark else values[2]
         try:
-            row[:] = [np.nan if value is None else float(value) for value in values]
-        except (TypeError, ValueError) as error:
+            if isinstance(landmark, dict):
+                landmark = [landmark["x"], landmark["y"], landmark.get("z", 0.0)]  # of a flat one
+            x, y, z = (np.nan if value is None else float(value) for value in landmark)
+            row[:] = x, y, z
+        except (KeyError, TypeError, ValueError) as error:
             raise broken(path, line, f"a landmark must be x, y and z; it is {landmark!r:.60}") from error
     if np.isinf(points).any():
         raise broken(path, line, "a landmark is infinite")
@@ -339,12 +351,13 @@ def frame_time(path, line, frame):
     """Time of a frame in seconds, or None. MediaPipe counts ``timestamp`` in milliseconds."""
     if not isinstance(frame, dict):
         return None
-    scales = {"timestamp": 1e3} | TIMES
-    for key, value in frame.items():
-        if key.lower() in scales and value is not None:
+    spelled = {key.lower(): key for key in frame}
+    for name, units in ({"timestamp": 1e3} | TIMES).items():
+        value = frame.get(spelled.get(name))
+        if value is not None:
             if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
-                raise broken(path, line, f"{key} must be a number; it is {value!r:.40}")
-            return value / scales[key.lower()]
+                raise broken(path, line, f"{spelled[name]} must be a number; it is {value!r:.40}")
+            return value / units
     return None
 
 
@@ -389,10 +402,11 @@ def table(path, text):
             rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
         except csv.Error as error:
             raise broken(path, reader.line_num, f"is no CSV ({error})") from error
-    rows = [(number, cells) for number, cells in rows if cells and not cells[0].startswith("#")]
-    rows = [(number, cells) for number, cells in rows if any(cells)]
+    # A line of empty cells is a frame without a hand; a line of nothing is none.
+    rows = [(number, cells) for number, cells in rows if len(cells) > 1 or any(cells)]
+    rows = [(number, cells) for number, cells in rows if not cells[0].startswith("#")]
     header = None
-    if not any(is_number(cell) for cell in rows[0][1]):
+    if any(rows[0][1]) and not any(is_number(cell) for cell in rows[0][1]):
         header = [cell.lower() for cell in rows[0][1]]
         if not rows[1:]:
             raise broken(path, rows[0][0], "is a header with no line after it")
@@ -647,10 +661,10 @@ def travelled(acceleration, turning, rate):
 
 def times(path, header, rows, width, scales=TIMES):
     """Seconds of each row, or None where no column says them."""
-    for column, name in enumerate(header or []):
-        name = re.sub(r"\W+", "_", name).strip("_")
-        if name in scales:
-            seconds = cells_of(path, rows, [column], width)[:, 0] / scales[name]
+    spelled = {re.sub(r"\W+", "_", name).strip("_"): column for column, name in enumerate(header or [])}
+    for name, units in scales.items():  # those that say their unit before those that do not
+        if name in spelled:
+            seconds = cells_of(path, rows, [spelled[name]], width)[:, 0] / units
             if not np.isfinite(seconds).all():
                 line = rows[int(np.argmin(np.isfinite(seconds)))][0]
                 raise broken(path, line, f"{name} must be a number")

@@ -20,7 +20,7 @@ from audiozoo.metrics.embeddings import UNIT_DB
 from audiozoo.metrics.estimates import clip_numbers, rows_by_clip
 
 ELLIPSOID_SHARE = 0.95
-CODEBOOK_ITERATIONS = 25
+CELLS, CODEBOOK_ITERATIONS = 100, 25
 LEAST_VARIANCE = 1e-10  # of a direction, relative to the widest: below, an ellipsoid is flat there
 LEAST_FRAMES = 4  # of a path, that has a jerk
 
@@ -36,7 +36,7 @@ def walk_quality(
     log_variance=None,
     rows=2000,
     k=5,
-    codebook=100,
+    codebook=None,
     num_resamples=200,
     seed=0,
 ):
@@ -67,7 +67,8 @@ def walk_quality(
             from them, not of means alone.
         rows: at most so many of either set are compared: of the reference drawn, of the walk evenly spaced.
         k: neighbours, see ``prdc``.
-        codebook: cells, of a k-means codebook of the reference.
+        codebook: cells, of a k-means codebook of the reference; None: 100, or half of the codes where they
+            are few.
         num_resamples: bootstrap draws.
         seed: of all draws.
 
@@ -87,6 +88,7 @@ def walk_quality(
     if (reference_embedding is None) != (walk_embedding is None):
         raise ValueError("reference_embedding and walk_embedding must come together; got one of them.")
     check_whole("rows", rows, 2)
+    codebook = max(2, min(CELLS, len(reference) // 2)) if codebook is None else codebook
     check_whole("codebook", codebook, 2)
     if len(reference) < codebook:
         raise ValueError(f"codebook must have at most {len(reference)} cells, one a code; got {codebook}.")
@@ -94,7 +96,7 @@ def walk_quality(
     sampled = drawn_rows(reference, reference_groups, rows, seed), spaced_rows(walk, rows)
     found = set_scores(*sampled, **settings)
     found["ellipsoid_share"] = ellipsoid_share(reference, walk, log_variance=log_variance)
-    found |= cell_scores(reference, sampled[1], codebook=codebook, seed=seed)
+    found |= cell_scores(*sampled, codebook=min(codebook, len(sampled[0])), seed=seed)
     if walk_embedding is not None:
         heard = (
             code_rows(reference_embedding, "reference_embedding"),
@@ -145,7 +147,7 @@ def ellipsoid_share(reference, walk, *, log_variance=None):
     return float(np.mean(squared[1] <= np.quantile(squared[0], ELLIPSOID_SHARE)))
 
 
-def cell_scores(reference, walk, *, codebook=100, seed=0):
+def cell_scores(reference, walk, *, codebook=CELLS, seed=0):
     """How many cells of the reference's codebook a walk visits, and how evenly, see ``walk_quality``."""
     centres, _ = kmeans2(
         reference, codebook, iter=CODEBOOK_ITERATIONS, minit="++", rng=np.random.default_rng(seed)

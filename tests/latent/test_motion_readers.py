@@ -101,6 +101,9 @@ def test_mediapipe_json_puts_hands_where_their_sides_are_and_leaves_missing_ones
         (lambda frames: frames[3]["landmarks"][0].pop(), "a hand must have 21 landmarks; it has 20"),
         (lambda frames: frames[3]["landmarks"][0][7].update(y="high"), "a landmark must be x, y and z"),
         (lambda frames: frames[3]["landmarks"][0][7].update(y=[1]), "a landmark must be x, y and z"),
+        (lambda frames: frames[3]["landmarks"][0][7].pop("x"), "a landmark must be x, y and z"),
+        (lambda frames: frames[3]["landmarks"][0].__setitem__(7, [1.0]), "a landmark must be x, y and z"),
+        (lambda frames: frames[3]["landmarks"][0].__setitem__(7, 5), "a landmark must be x, y and z"),
         (lambda frames: frames[3]["landmarks"][0][7].update(y=1e999), "a landmark is infinite"),
         (lambda frames: frames[3].pop("landmarks"), "has none of landmarks"),
         (lambda frames: frames[3].update(landmarks=5), "landmarks must be a list of hands; it is 5"),
@@ -168,6 +171,28 @@ def test_mediapipe_csv_with_times_label_and_missing_hands(tmp_path):
     assert motion.fps == pytest.approx(25.0)
     assert motion.label == "fist"
     assert motion.valid[:, 0].tolist() == [True, False, False, False, True]
+
+
+def test_a_line_of_empty_cells_is_a_frame_without_a_hand(tmp_path):
+    rows = [[""] * 63, *HAND[:2].reshape(2, 63), [""] * 63]
+    for header in (None, columns()):
+        motion = read(tmp_path, csv_text(rows, header) + "\n\n")
+        assert motion.valid[:, 0].tolist() == [False, True, True, False]
+
+
+def test_a_text_that_looks_like_frames_does_no_harm(tmp_path):
+    frames = [{"landmarks": [objects(hand)]} for hand in HAND]
+    motion = read(tmp_path, json.dumps({"note": 'not "frames": [1, 2', "frames": frames}))
+    assert motion.frames == 5
+
+
+def test_flat_landmarks_have_no_depth_and_unknown_ones_are_nan(tmp_path):
+    hand = [{"x": point["x"], "y": point["y"]} for point in objects(HAND[0])]
+    hand[7]["y"] = None
+    motion = read(tmp_path, as_json([{"landmarks": [hand]}]))
+    assert not motion.points[0, 0, [0, 8], 2].any()
+    assert np.isnan(motion.points[0, 0, 7, 1])
+    assert motion.valid.all()
 
 
 def test_mediapipe_csv_of_a_line_a_hand(tmp_path):
@@ -405,10 +430,8 @@ def test_a_missing_file_a_folder_and_an_unknown_format_are_refused(tmp_path):
     assert "must be 66 numbers" in refusal(tmp_path, "a,b\n1,2\n", format="dhg")
     assert "must have columns of the wrist" in refusal(tmp_path, "a,b\n1,2\n", format="leap_csv")
     assert "must have columns of acceleration" in refusal(tmp_path, "a,b\n1,2\n", format="imu_csv")
-    assert "fps must be" in refusal_of_fps(tmp_path)
-
-
-def refusal_of_fps(tmp_path):
-    with pytest.raises(MotionError) as caught:
-        read(tmp_path, csv_text(HAND.reshape(5, 63)), fps=-1.0)
-    return str(caught.value)
+    for fps in (-1.0, 0, "30", np.nan):
+        with pytest.raises(MotionError, match="fps must be"):
+            read(tmp_path, csv_text(HAND.reshape(5, 63)), fps=fps)
+    at_once = [[1e-9 * i, *hand.ravel()] for i, hand in enumerate(HAND)]
+    assert "fps must be" in refusal(tmp_path, csv_text(at_once, ["time", *columns()]))

@@ -152,7 +152,7 @@ def test_steady_sounds_are_smooth_and_restless_ones_rough():
     [
         ({"walk_codes": normal(50, 1, 3)}, "must have equal dimensions; got 6 and 3"),
         ({"walk_codes": np.full((50, DIMS), np.nan)}, "walk_codes must be finite"),
-        ({"reference_codes": normal(40, 1)}, "codebook must have at most 40 cells"),
+        ({"reference_codes": normal(40, 1), "codebook": 41}, "codebook must have at most 40 cells"),
         ({"codebook": 1}, "codebook must be"),
         ({"rows": 1}, "rows must be"),
         ({"k": 200}, "k must be between"),
