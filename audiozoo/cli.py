@@ -4,7 +4,6 @@ Exit status: 0 done; 1 an ``AudioZooError``, said in one line on stderr; 2 wrong
 imported before a command needs it, so that ``audiozoo list`` answers at once.
 """
 
-import json
 import os
 import signal
 import sys
@@ -17,6 +16,8 @@ from typing import Annotated
 
 import typer
 
+from audiozoo import cli_latent
+from audiozoo.cli_options import JsonOption, PresetArgument, able, print_json
 from audiozoo.errors import AudioZooError, one_line
 
 
@@ -35,11 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-PresetArgument = Annotated[
-    str,
-    typer.Argument(metavar="PRESET", help="Name in the zoo, or path (with a separator) of a preset folder."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+app.add_typer(cli_latent.app, name="latent")
 
 
 def main() -> None:
@@ -65,7 +62,7 @@ def list_command(
 
     presets = [info(name) for name in list_models(pattern)]
     if as_json:
-        _print_json([_overview(preset) for preset in presets])
+        print_json([_overview(preset) for preset in presets])
         return
     for preset in presets:
         size = f"{preset.weights.size / 1e6:.1f} MB" if preset.weights else "recipe"
@@ -81,7 +78,7 @@ def info(preset: PresetArgument, as_json: JsonOption = False) -> None:
 
     found = registry.info(preset)
     if as_json:
-        _print_json(registry.as_dict(found))
+        print_json(registry.as_dict(found))
     else:
         print(registry.as_yaml(found), end="")
 
@@ -104,7 +101,7 @@ def demo(
 
     result = run(out, progress=not as_json)
     if as_json:
-        _print_json(result)
+        print_json(result)
 
 
 @app.command()
@@ -138,7 +135,7 @@ def transfer(
     _apart(source, output)
     audio, sample_rate = read_audio(source)
     make_folder(output.parent)
-    model = _able("transfer", load(preset), preset)
+    model = able("transfer", load(preset), preset)
     room = None if dry else read_audio(reverb, sample_rate=model.sample_rate)[0] if reverb else "learned"
     start = time.perf_counter()
     played = model.transfer(
@@ -174,7 +171,7 @@ def reconstruct(
     _apart(source, output)
     audio, sample_rate = read_audio(source)
     make_folder(output.parent)
-    model = _able("reconstruct", load(preset), preset)
+    model = able("reconstruct", load(preset), preset)
     start = time.perf_counter()
     rebuilt = model.perform(audio, sample_rate)
     write_audio(output, rebuilt, model.sample_rate)
@@ -221,7 +218,7 @@ def stream(
         output_format(output)
     if sample_rate is not None and source != "-":
         raise typer.BadParameter("is of standard input; a file has its own.", param_hint="--sample-rate")
-    model = _able("stream", load(preset), preset)
+    model = able("stream", load(preset), preset)
     if block and block % model.hop:
         raise typer.BadParameter(f"{block} is no multiple of {model.hop}.", param_hint="--block")
     player = model.stream(
@@ -318,7 +315,7 @@ def train(
         progress=not as_json,
     )
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         held_out = result["val_loss"]
         validation = "" if held_out is None else f", validation {held_out:.3f}"
@@ -384,21 +381,9 @@ def _apart(source, output):
         )
 
 
-def _able(verb, model, preset):
-    """The model, if it has that verb and sound is what it is about. Raises IncompatiblePreset."""
-    from audiozoo.errors import IncompatiblePreset
-
-    if not hasattr(model, verb) or not hasattr(model, "sample_rate"):
-        raise IncompatiblePreset(
-            f"preset {str(preset)!r} is a {type(model).__name__}, which cannot {verb} sound. 'audiozoo list' "
-            "shows all presets."
-        )
-    return model
-
-
 def _report_audio(output, seconds, work, as_json):
     if as_json:
-        _print_json({"output": str(output), "seconds_of_audio": seconds, "seconds_of_work": work})
+        print_json({"output": str(output), "seconds_of_audio": seconds, "seconds_of_work": work})
     else:
         print(f"{output}: {seconds:.1f} s of audio in {work:.1f} s")
 
@@ -412,7 +397,3 @@ def _overview(preset):
         "weights_license": preset.card.weights_license,
         "summary": preset.card.summary,
     }
-
-
-def _print_json(value):
-    print(json.dumps(value, indent=2))

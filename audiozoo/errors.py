@@ -42,6 +42,10 @@ class DataError(AudioZooError, ValueError):
     """Nothing usable to train on."""
 
 
+class MotionError(AudioZooError, ValueError):
+    """A recording of hands that is unreadable, empty, or of the wrong shape."""
+
+
 class StatisticsMissing(AudioZooError, RuntimeError):
     """Something is to be standardised by statistics that were never measured."""
 

@@ -1,4 +1,4 @@
-"""Progress bars for long work, on stderr, so that what a script reads stays clean."""
+"""Long work: its progress bars, on stderr, so that what a script reads stays clean; and its threads."""
 
 import contextlib
 
@@ -47,3 +47,25 @@ def counter(total, description, *, done=0, shown):
             bar.advance(task)
 
         yield advance
+
+
+def in_threads(function, items, description, *, shown):
+    """Results of a function of each item, in order, computed by as many threads as there are cores.
+
+    For functions that spend their time in libraries which let other threads work meanwhile.
+
+    Args:
+        function: of one item.
+        items: sequence.
+        description, shown: see ``track``.
+    """
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = [pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in track(waiting, description, shown=shown)]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else an error would be told only when all are done
+            raise

@@ -9,7 +9,9 @@ from benchmarks import (
     curves,
     frechet,
     inversion,
+    latent,
     mnist,
+    motion,
     package,
     quality,
     report,
@@ -33,6 +35,8 @@ app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
 app.command("mnist")(mnist.main)
 app.command("tuning")(tuning.main)
+app.command("latent")(latent.main)
+app.command("motion")(motion.main)
 app.command("tables")(tables.main)
 app.command("report")(report.main)
 

@@ -1,4 +1,4 @@
-"""From result files to RESULTS.md and the tables of README.md and of docs/: none is typed by hand."""
+"""From result files to RESULTS.md and the tables of README.md and docs: none is typed by hand."""
 
 if not __package__:
     import as_module  # noqa: F401
@@ -74,6 +74,25 @@ PARTS = (
     ("peak memory of two steps / MiB", ("peak_memory_mib", "ours"), ".0f"),
     ("that of plain PyTorch / MiB", ("peak_memory_mib", "baseline"), ".0f"),
 )
+WALK_SCORES = ("precision", "recall", "density", "coverage")
+WALK_COLUMNS = (
+    *((f"{name}, driven", f"driven_{name}", ".2f") for name in WALK_SCORES),
+    *((name, name, ".2f") for name in WALK_SCORES),
+    ("KAD", "kad", ".2g"),
+    ("inside the ellipsoid", "ellipsoid_share", ".2f"),
+    ("cells", "occupied_cells", ".2f"),
+    ("entropy", "cell_entropy", ".2f"),
+    *((f"{name}, heard", f"sound_{name}", ".2f") for name in WALK_SCORES),
+    ("KAD, heard", "sound_kad", ".2g"),
+    ("smoothness of the way", "log_jerk", ".1f"),
+    ("roughness / dB", "roughness_db", ".2f"),
+)
+TREMOR_COLUMNS = (
+    ("tremor / mm", "tremor_mm", ".1f"),
+    ("smoothness of the hand", "motion_log_jerk", ".1f"),
+    ("smoothness of the way", "walk_log_jerk", ".1f"),
+    ("roughness of the sound / dB", "roughness_db", ".2f"),
+)
 # What a judge says depends on the architecture; columns that none of a table's rows has are left out.
 VARIANT_COLUMNS = (
     ("steps", ("steps",), ".0f"),
@@ -92,6 +111,23 @@ VARIANT_COLUMNS = (
     ("numbers for a clip", ("code", "numbers_per_clip"), ".0f"),
     ("stopped", ("stopped",), ""),
 )
+LATENT_COLUMNS = (
+    ("items", ("items",), ","),
+    ("numbers in a code", ("dims",), ""),
+    ("rank", ("dimensions", "rank", "singular", "0.95"), ""),
+    ("by variance", ("dimensions", "rank", "variance", "0.95"), ""),
+    ("KL / nats", ("dimensions", "kl_nats"), ".1f"),
+    ("from the prior / nats", ("dimensions", "prior_mismatch_nats"), ".1f"),
+    ("error, rest drawn", ("small_codes", "error", "rest from the prior"), ".4f"),
+    ("rest at the centre", ("small_codes", "error", "rest at the centre"), ".4f"),
+    ("R^2, loudness", ("probe_r2", "loudness"), ".2f"),
+    ("centroid", ("probe_r2", "centroid"), ".2f"),
+    ("f0", ("probe_r2", "f0"), ".2f"),
+    ("report / MB", ("page_megabytes",), ".1f"),
+    ("seconds", ("report", "wall_seconds"), ".0f"),
+    ("core seconds", ("report", "core_seconds"), ".0f"),
+)
+WAY_KEYS = ("step_deviations", "loudness_db_per_second", "centroid_octaves_per_second")
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -105,12 +141,12 @@ INVERSION_COLUMNS = (
 
 
 def main():
-    """Write benchmarks/RESULTS.md, the table of models in README.md, and what is measured in docs/."""
+    """Write benchmarks/RESULTS.md, and the tables of README.md and of the pages in docs."""
     (ROOT / "benchmarks" / "RESULTS.md").write_text(results_page())
-    for file, renewed in PAGES.items():
-        page = ROOT / file
-        page.write_text(renewed(page.read_text()))
-    print(f"written: benchmarks/RESULTS.md, {', '.join(PAGES)}")
+    for name, made_anew in TUTORIALS.items():
+        path = ROOT / name
+        path.write_text(made_anew(path.read_text()))
+    print(f"written: benchmarks/RESULTS.md, {', '.join(TUTORIALS)}")
 
 
 def with_table(readme):
@@ -128,11 +164,16 @@ def with_tuning_findings(page):
     return between(page, TUNING_BEGIN, "\n\n".join(tuning_findings("images")), TUNING_END)
 
 
-PAGES = {
-    "README.md": with_table,
-    "docs/vae.md": with_mnist_table,
-    "docs/tuning.md": with_tuning_findings,
-}
+def with_latent_tables(tutorial):
+    """The text of docs/latent.md with its tables of codes made anew."""
+    tutorial = between(tutorial, "<!-- latent:begin -->", latent_table(), "<!-- latent:end -->")
+    return between(tutorial, "<!-- ways:begin -->", ways_table(), "<!-- ways:end -->")
+
+
+def with_motion_tables(tutorial):
+    """The text of docs/motion.md with its tables of hands that play made anew."""
+    tutorial = between(tutorial, "<!-- motion:begin -->", motion_table(), "<!-- motion:end -->")
+    return between(tutorial, "<!-- tremor:begin -->", tremor_table(), "<!-- tremor:end -->")
 
 
 def between(text, begin, inner, end):
@@ -166,6 +207,16 @@ def model_table():
             ]
         )
     return table(headings, rows)
+
+
+# Files whose tables are made from results, and by which function of their text.
+TUTORIALS = {
+    "README.md": with_table,
+    "docs/vae.md": with_mnist_table,
+    "docs/tuning.md": with_tuning_findings,
+    "docs/latent.md": with_latent_tables,
+    "docs/motion.md": with_motion_tables,
+}
 
 
 def value(name, *keys):
@@ -210,6 +261,8 @@ def results_page():
         *inversion_section(),
         *mnist_section(),
         *tuning_section(),
+        *latent_section(),
+        *motion_section(),
         *student_section(),
         "## Every result file",
     ]
@@ -504,6 +557,113 @@ def findings_of_search(values, images):
 def rank(found):
     """A rank correlation and how likely it is by chance."""
     return f"{found['rho']:.2f} (p {found['p']:.1g})"
+
+
+def latent_section():
+    """What is known of the codes of models."""
+    if results.names("latent_*"):
+        yield "## Codes"
+        yield (
+            "What `audiozoo latent report` finds. The rank is the number of directions with a fidelity of "
+            "95 %, by singular values and by explained variance; the error is that of a code of so many "
+            "numbers against the whole one, the rest drawn from the prior or at its centre, as the squared "
+            "difference of mel levels in units of 20 dB, or of pixels. R^2 is that of a linear probe in "
+            "unheard recordings. Time is that of the whole report, recordings "
+            "decoded anew; where seconds exceed core seconds, the machine had other work besides."
+        )
+        yield latent_table()
+        yield "Ways through them, and from one recording to another:"
+        yield ways_table()
+
+
+def latent_table():
+    """One row a result ``latent_*``."""
+    rows = [
+        [record.values["preset"], *(shown(at(record.values, keys), form) for _, keys, form in LATENT_COLUMNS)]
+        for record in map(results.read, results.names("latent_*"))
+    ]
+    return table(["preset", *(heading for heading, _, _ in LATENT_COLUMNS)], rows)
+
+
+def ways_table():
+    """Ways through the codes of every result ``latent_*``."""
+    rows = []
+    for values in (results.read(name).values for name in results.names("latent_*")):
+        for way, found in values.get("walks", {}).items():
+            rows.append([values["preset"], way, *(shown(found[key], ".3g") for key in WAY_KEYS), ""])
+        for way in ("straight line", "arc"):
+            length = at(values, ("interpolation", way, "path_length"))
+            if length is not None:
+                rows.append([values["preset"], f"between two, {way}", "", "", "", shown(length, ".2f")])
+    headings = ["preset", "way", "step / deviations", "loudness / dB a second", "centroid / octaves a second"]
+    return table([*headings, "perceptual path length"], rows)
+
+
+def motion_section():
+    """Hands that play codes."""
+    if "motion" not in results.names():
+        return
+    values = results.read("motion").values
+    yield "## Hands that play codes"
+    sizes = "; ".join(
+        f"{name}: {row['recordings']} recordings, {row['seconds']:.0f} s"
+        for name, row in values["motions"].items()
+    )
+    yield (
+        f"Frames of a walk, at most {values['rows']:,}, evenly apart, beside as many codes of half of the "
+        f"recordings; {values['k']} neighbours. Of the coordinates that motion drives, and of all numbers. "
+        f"Heard are {values['sound_seconds']:.0f} s of a walk, a row a second, beside what codes of the data "
+        "decode to. Smoothness is the logarithm of dimensionless jerk in windows of a second: higher is "
+        f"smoother. {sizes}."
+    )
+    rows = []
+    for preset, found in values["presets"].items():
+        for name, row in found["controls"].items():
+            cells = [shown(row.get(key), form) for _, key, form in WALK_COLUMNS]
+            rows.append([preset, "", name, "", *cells])
+        for motion, part in found["motions"].items():
+            walks = part["walks"] | {"the other recordings": part["the other recordings"]}
+            for name, row in walks.items():
+                cells = [shown(row.get(key), form) for _, key, form in WALK_COLUMNS]
+                rows.append([preset, motion, name, part["driven"], *cells])
+    headings = ["preset", "motion", "walk", "driven", *(heading for heading, _, _ in WALK_COLUMNS)]
+    yield table(headings, rows)
+    yield "The same playing with more and more tremor:"
+    yield tremor_table()
+
+
+def motion_table():
+    """Coverage of each walk, in the coordinates that motion drives and in all: a column for each motion."""
+    if "motion" not in results.names():
+        return ""
+    values, rows = results.read("motion").values, []
+    motions = values["motions"]
+    for preset, found in values["presets"].items():
+        parts, controls = found["motions"], found["controls"]
+        walks = {"the other recordings": [parts[motion]["the other recordings"] for motion in motions]}
+        for walk in next(iter(parts.values()))["walks"]:
+            walks[walk] = [parts[motion]["walks"][walk] for motion in motions]
+        # What no motion drives has no driven coordinates.
+        walks |= {walk: [row] * len(motions) for walk, row in controls.items() if walk not in walks}
+        for walk, found_of_each in walks.items():
+            cells = [
+                f"{shown(row.get('driven_coverage'), '.2f') or '-'} / {row['coverage']:.2f}"
+                for row in found_of_each
+            ]
+            rows.append([f"`{preset}`", walk, *cells])
+    return table(["preset", "walk", *motions], rows)
+
+
+def tremor_table():
+    """Jerk of a hand and roughness of what it plays, a row for each strength of tremor."""
+    if "motion" not in results.names():
+        return ""
+    rows = [
+        [f"`{preset}`", *(shown(row.get(key), form) for _, key, form in TREMOR_COLUMNS)]
+        for preset, found in results.read("motion").values["presets"].items()
+        for row in found["tremor"]
+    ]
+    return table(["preset", *(heading for heading, _, _ in TREMOR_COLUMNS)], rows)
 
 
 def student_section():

@@ -28,14 +28,16 @@ MAY_IMPORT = {
     "layers": NUMERICAL,
     "losses": NUMERICAL,
     "metrics": {"errors", "data.audio_io"},
-    "latent": NUMERICAL,
+    # A code is described by what is heard of it: by descriptors and distances of sound, in pictures.
+    "latent": NUMERICAL | {"metrics", "plots", "data.audio_io", "data.clips", "data.images", "data.pitch"},
     "data": NUMERICAL | {"weights.cache_folder", "weights.network_is_forbidden"},
     "plots": NUMERICAL | {"data.audio_io"},
     "models.base": NUMERICAL | {"registry", "weights"},
     # Changing the sound of a recording, or of a voice while it sings, needs its samples and features, no more
     # of data.
     "models": NUMERICAL
-    | {"registry", "weights", "layers", "losses", "data.audio_io", "data.features", "data.feature_stream"},
+    | {"registry", "weights", "layers", "losses", "data.audio_io", "data.features", "data.feature_stream"}
+    | {"latent.analysis", "latent.paths"},
     "zoo": FOUNDATION | {"backend", "registry", "weights", "models"},
     "training": NUMERICAL
     | {"registry", "weights", "layers", "losses", "metrics", "data", "models", "zoo", "plots"},
@@ -45,7 +47,7 @@ MAY_IMPORT = {
     "demo": FOUNDATION | {"registry", "zoo", "data", "plots", "facade"},
 }
 # The doors: they may import everything, and nothing behind them may import them.
-DOORS = {"facade", "cli", "__main__", "demo"}
+DOORS = {"facade", "cli", "cli_latent", "cli_options", "__main__", "demo"}
 
 # Answering `audiozoo list` must not wait for a numerical library, so these import none at all.
 NOTHING_INSTALLED = HEAVY | {"pydantic", "yaml", "typer", "rich", "pooch"}
@@ -59,7 +61,7 @@ LIGHT = {
     "weights": BACKENDS | {"keras"},
 }
 # These are at work before a command is known: light at the top, anything inside a function.
-LIGHT_AT_THE_TOP = {"facade", "cli", "__main__", "weights"}
+LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "weights"}
 LIGHT_PARTS = LIGHT_AT_THE_TOP | set(LIGHT)
 
 ONE_BACKEND_MAY_BE_NAMED = {"data", "training", "tuning"}  # tf.data, distribution, TensorBoard: always lazily

@@ -14,6 +14,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "vae.md").read_text(encoding="utf-8")
 TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
+MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -68,10 +70,24 @@ def test_the_python_of_the_page_on_searching_runs_as_one_program(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING, "audiozoo"))
+@pytest.mark.parametrize("page", [LATENT, MOTION], ids=["latent", "motion"])
+def test_the_python_of_the_pages_on_codes_runs_as_one_program(page, tmp_path):
+    import soundfile
+
+    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
+    (tmp_path / "loops").mkdir()
+    for index in range(3):
+        piece = clip[index * sample_rate : (index + 1) * sample_rate]
+        soundfile.write(tmp_path / "loops" / f"{index}.wav", piece, sample_rate)
+    result = run_python("-c", "\n".join(blocks(page, "python")), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
-    result = run_python("-m", "audiozoo", name, "--help", cwd=ROOT)
+    words = [name, arguments.pop(0)] if name == "latent" else [name]
+    result = run_python("-m", "audiozoo", *words, "--help", cwd=ROOT)
     assert result.returncode == 0, result.stderr
     for option in (argument for argument in arguments if argument.startswith("--")):
         assert option in result.stdout, f"{name} has no option {option}"
@@ -88,7 +104,7 @@ def test_the_extras_that_are_named_exist():
     metadata = configparser.RawConfigParser()
     metadata.read(ROOT / "setup.cfg")
     extras = set(metadata["options.extras_require"])
-    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + CONTRIBUTING)
+    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + CONTRIBUTING)
     assert named
     assert set(named) <= extras
 
@@ -101,7 +117,10 @@ def test_ci_installs_and_tests_as_the_readme_says():
     assert "pytest" in ci
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/vae.md", "docs/tuning.md"])
+@pytest.mark.parametrize(
+    "file",
+    ["README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion"))],
+)
 def test_files_that_are_linked_exist(file):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / file).read_text(encoding="utf-8"))
     missing = [link for link in links if not ((ROOT / file).parent / link).exists()]

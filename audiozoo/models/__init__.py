@@ -2,6 +2,7 @@
 
 from audiozoo.models.audio_vae import AudioVAE
 from audiozoo.models.base import AudioModel
+from audiozoo.models.compact_vae import CompactVAE
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
@@ -13,6 +14,7 @@ __all__ = [
     "VAE",
     "AudioModel",
     "AudioVAE",
+    "CompactVAE",
     "Conv1DResnetVAE",
     "Conv1DResnetVAESeed",
     "DDSPDecoder",

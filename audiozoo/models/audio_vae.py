@@ -53,6 +53,12 @@ class AudioVAE(VAE, abstract=True):
     def item_shape(self):
         return (self.clip_samples,)
 
+    @property
+    def code_rate(self):
+        """Codes a second, in Hz; None where there is one for a whole clip."""
+        along = len(self.latent_shape(self.clip_samples)) == 2
+        return self.sample_rate / self.hop if along else None
+
     def as_items(self, audio, *, name):
         audio, single = as_batch(audio, name=name)
         self.check_samples(audio.shape[1])

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from audiozoo.arguments import check_range, check_whole
+from audiozoo.latent.paths import linear_path, spherical_path
 from audiozoo.layers import Sampling
 from audiozoo.losses import beta_vae_loss, kl_per_dimension
 from audiozoo.models.base import AudioModel
@@ -62,6 +63,8 @@ class VAE(AudioModel, abstract=True):
         self.active_metric = keras.metrics.Mean("active_dimensions")
 
     # --- Of the subclass ---
+
+    code_rate = None  # Hz: how many codes a second has; None where an item has one code
 
     @property
     def item_shape(self):
@@ -249,6 +252,23 @@ class VAE(AudioModel, abstract=True):
         path = spherical_path if spherical else linear_path
         return self._decoded(path(start, end, np.linspace(0.0, 1.0, n)), a.shape[1:])
 
+    def compacted(self, basis, *, rank):
+        """This model with a small code, of the most informative directions of its own; see ``CompactVAE``.
+
+        Args:
+            basis: ``latent.InformativeBasis`` of this model's codes.
+            rank: numbers to keep.
+
+        Returns:
+            ``CompactVAE``, with weights of its own.
+
+        Raises:
+            ValueError: a basis of another number of dimensions, or ``rank`` out of range.
+        """
+        from audiozoo.models.compact_vae import CompactVAE
+
+        return CompactVAE.of(self, basis, rank=rank)
+
     def _posterior(self, inputs):
         mean, log_variance = self.posterior(inputs["items"])
         return {"mean": mean, "log_variance": log_variance}
@@ -304,37 +324,3 @@ def drawn(code, seed):
     """A draw from the posterior that ``code_distribution`` gives, the same on every backend."""
     noise = np.random.default_rng(seed).standard_normal(code["mean"].shape, dtype="float32")
     return code["mean"] + np.exp(0.5 * code["log_variance"]) * noise
-
-
-def linear_path(start, end, positions):
-    """Codes on the straight line, ``(positions, ...)``; position 0 is the start, 1 the end."""
-    positions = np.reshape(positions, (-1,) + (1,) * np.ndim(start))
-    return (1.0 - positions) * start + positions * end
-
-
-def spherical_path(start, end, positions):
-    """Codes on the arc: direction turns evenly, and length changes evenly from one end's to the other's.
-
-    Draws from the prior of many dimensions lie close to a sphere, which the straight line leaves. Vectors are
-    those of the last axis; where two point the same way, or one is 0, theirs is the straight line; and where
-    they point opposite ways, no arc is distinguished and theirs is the straight line, too.
-
-    Args:
-        start, end: ``(..., dims)``.
-        positions: ``(positions,)``, 0 for the start, 1 for the end.
-
-    Returns:
-        ``(positions, ..., dims)``.
-    """
-    straight = linear_path(start, end, positions)
-    lengths = [np.linalg.norm(code, axis=-1, keepdims=True) for code in (start, end)]
-    cosine = np.sum(start * end, axis=-1, keepdims=True) / np.maximum(lengths[0] * lengths[1], 1e-12)
-    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
-    sine = np.sin(angle)
-    turning = (sine > 1e-3) & (lengths[0] > 0.0) & (lengths[1] > 0.0)
-    safe = [np.where(turning, length, 1.0) for length in lengths]
-    t = np.reshape(positions, (-1,) + (1,) * np.ndim(start))
-    direction = (np.sin((1.0 - t) * angle) * start / safe[0] + np.sin(t * angle) * end / safe[1]) / np.where(
-        turning, sine, 1.0
-    )
-    return np.where(turning, linear_path(*lengths, positions) * direction, straight)

@@ -36,11 +36,26 @@ def test_the_page_of_results_is_what_the_result_files_say():
     assert page == report.results_page(), "run: python -m benchmarks report"
 
 
-@pytest.mark.parametrize("file", report.PAGES)
-def test_what_is_measured_on_a_page_is_what_presets_and_result_files_say(file):
-    page = (report.ROOT / file).read_text()
-    assert ":begin -->" in page
-    assert page == report.PAGES[file](page), "run: python -m benchmarks report"
+def test_the_table_of_the_readme_is_what_presets_and_result_files_say():
+    readme = (report.ROOT / "README.md").read_text()
+    assert report.BEGIN in readme
+    assert readme == report.with_table(readme), "run: python -m benchmarks report"
+
+
+@pytest.mark.parametrize("name", report.TUTORIALS)
+def test_tables_of_pages_are_what_the_result_files_say(name):
+    text = (report.ROOT / name).read_text()
+    assert text == report.TUTORIALS[name](text), "run: python -m benchmarks report"
+
+
+def test_a_page_has_a_place_for_each_of_its_tables():
+    for name, marks in {
+        "docs/vae.md": [report.MNIST_BEGIN],
+        "docs/tuning.md": [report.TUNING_BEGIN],
+        "docs/latent.md": ["<!-- latent:begin -->", "<!-- ways:begin -->"],
+    }.items():
+        text = (report.ROOT / name).read_text()
+        assert all(text.count(mark) == 1 for mark in marks)
 
 
 @pytest.mark.parametrize("name", RELEASED)
