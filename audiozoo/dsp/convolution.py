@@ -143,8 +143,8 @@ def pad_sides(signal, amounts, *, padding):
     for steps, amount in zip(signal.shape[1:-1], amounts, strict=True):
         if padding == "reflect" and steps is not None and steps <= max(amount):
             raise ValueError(
-                f"signal must have more than {max(amount)} steps to be mirrored at its ends; got {steps}. Pass "
-                "a longer one, or pad with zeros."
+                f"signal must have more than {max(amount)} steps to be mirrored at its ends; got {steps}. "
+                "Pass a longer one, or pad with zeros."
             )
     mode = "reflect" if padding == "reflect" else "constant"
     return ops.pad(signal, [(0, 0), *amounts, (0, 0)], mode=mode) if np.any(amounts) else signal

@@ -77,10 +77,11 @@ def test_gradients_are_those_of_the_definition(shape, kernel_shape, settings):
     weights = noise(*plain(signal, kernel, **settings).shape, seed=2)
 
     def loss(signal, kernel):
-        return ops.sum(convolution.convolve(signal, kernel, **settings) * weights)
+        output = convolution.convolve(*map(ops.convert_to_tensor, (signal, kernel)), **settings)
+        return ops.sum(output * ops.convert_to_tensor(weights))
 
     for_signal = gradient_of(lambda point: loss(point, kernel), signal)
-    for_kernel = gradient_of(lambda point: loss(ops.convert_to_tensor(signal), point), kernel)
+    for_kernel = gradient_of(lambda point: loss(signal, point), kernel)
     other_signal, other_kernel = noise(*shape, seed=3), noise(*kernel_shape, seed=4)
     change = np.sum(plain(other_signal, kernel, **settings) * weights)
     np.testing.assert_allclose(np.sum(for_signal * other_signal), change, rtol=1e-4)
