@@ -1,5 +1,6 @@
 """The shared layer library; every class is serializable."""
 
+from audiozoo.layers.convolution import Convolution, NormalizedDense, TransposedConvolution
 from audiozoo.layers.frontends import AudioTransform
 from audiozoo.layers.normalization import InstanceNorm
 from audiozoo.layers.perceptron import Perceptron
@@ -10,16 +11,19 @@ from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.sampling import GaussianHead, Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
 from audiozoo.layers.time_pooling import TimePool, TimeSpread
+from audiozoo.layers.weight_norm import fold_weight_norm
 
 __all__ = [
     "GRU",
     "AudioTransform",
+    "Convolution",
     "Downsample1D",
     "FilteredNoiseSynth",
     "GaussianHead",
     "HarmonicSynth",
     "InstanceNorm",
     "MinGRU",
+    "NormalizedDense",
     "Perceptron",
     "Resnet1DBlock",
     "Reverb",
@@ -28,5 +32,7 @@ __all__ = [
     "Synth",
     "TimePool",
     "TimeSpread",
+    "TransposedConvolution",
     "Upsample1D",
+    "fold_weight_norm",
 ]

@@ -1,5 +1,13 @@
 """Training losses."""
 
+from audiozoo.losses.adversarial import (
+    hinge_discriminator,
+    hinge_generator,
+    least_squares_discriminator,
+    least_squares_generator,
+    mean_feature_matching,
+    paired_feature_matching,
+)
 from audiozoo.losses.reconstruction import (
     reconstruction_error,
     relative_spectral_error,
@@ -20,8 +28,14 @@ __all__ = [
     "bernoulli_negative_log_likelihood",
     "beta_vae_loss",
     "gaussian_negative_log_likelihood",
+    "hinge_discriminator",
+    "hinge_generator",
     "kl_per_dimension",
     "kl_to_standard_normal",
+    "least_squares_discriminator",
+    "least_squares_generator",
+    "mean_feature_matching",
+    "paired_feature_matching",
     "reconstruction_error",
     "relative_spectral_error",
     "relative_squared_error",

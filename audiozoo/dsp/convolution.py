@@ -1,0 +1,150 @@
+"""Convolutions in groups and transposed ones, as matrix products and as plain convolutions.
+
+What TensorFlow and XLA do with them on a CPU takes up to a hundred times longer: gradients of grouped
+convolutions go channel by channel, and transposed ones are computed as convolutions of mostly zeros. The
+results here are the same to within rounding.
+"""
+
+import numpy as np
+from keras import ops
+
+MOST_SPLIT = 32  # groups that are convolved one by one; a program of more takes minutes to compile
+
+
+def convolve(signal, kernel, *, stride=1, dilation=1, groups=1):
+    """Convolution over time, or over time and frequency, without padding.
+
+    Args:
+        signal: ``(batch, time, channels)`` or ``(batch, time, frequency, channels)``.
+        kernel: ``(width, channels / groups, filters)``, or with a width for each of two axes.
+        stride: steps between outputs, on every axis.
+        dilation: steps between the taps of the kernel; 1 where there is a stride.
+        groups: equal parts of the channels and of the filters, in order, of which each sees its own.
+
+    Returns:
+        ``(batch, outputs, filters)``, or with two axes of outputs: on each
+        ``1 + (steps - dilation (width - 1) - 1) // stride``.
+
+    Raises:
+        ValueError: fewer steps than the kernel is wide; channels or filters that cannot be cut into groups.
+    """
+    check_convolution(signal, kernel, dilation, groups)
+    if groups == 1:
+        return ops.conv(signal, kernel, strides=stride, padding="valid", dilation_rate=dilation)
+    if len(signal.shape) == 3:
+        return grouped_product(signal, kernel, stride=stride, dilation=dilation, groups=groups)
+    parts = zip(ops.split(signal, groups, axis=-1), ops.split(kernel, groups, axis=-1), strict=True)
+    outputs = [
+        ops.conv(part, own, strides=stride, padding="valid", dilation_rate=dilation) for part, own in parts
+    ]
+    return ops.concatenate(outputs, axis=-1)
+
+
+def check_convolution(signal, kernel, dilation, groups):
+    """Raise ValueError for what ``convolve`` cannot do."""
+    *widths, per_group, filters = kernel.shape
+    if signal.shape[-1] != groups * per_group or filters % groups:
+        raise ValueError(
+            "groups must divide channels and filters, and the kernel have channels / groups; got "
+            f"groups={groups}, {signal.shape[-1]} channels, a kernel of shape {tuple(kernel.shape)}."
+        )
+    if len(widths) == 2 and groups > MOST_SPLIT:
+        raise ValueError(f"groups must be at most {MOST_SPLIT} over two axes; got {groups}. Use fewer.")
+    for steps, width in zip(signal.shape[1:-1], widths, strict=True):
+        needed = dilation * (width - 1) + 1
+        if steps is not None and steps < needed:
+            raise ValueError(
+                f"signal must have at least {needed} steps for this kernel; got {steps}. Pad it."
+            )
+
+
+def grouped_product(signal, kernel, *, stride, dilation, groups):
+    """A convolution over time in groups as one product of matrices for each group, all at once."""
+    width, per_group, filters = kernel.shape
+    patches = patches_over_time(signal, width, stride=stride, dilation=dilation)
+    outputs = patches.shape[1]
+    patches = ops.reshape(patches, (-1, outputs, width, groups, per_group))
+    patches = ops.reshape(ops.transpose(patches, (3, 0, 1, 2, 4)), (groups, -1, width * per_group))
+    weights = ops.reshape(kernel, (width, per_group, groups, filters // groups))
+    weights = ops.reshape(
+        ops.transpose(weights, (2, 0, 1, 3)), (groups, width * per_group, filters // groups)
+    )
+    product = ops.reshape(ops.matmul(patches, weights), (groups, -1, outputs, filters // groups))
+    return ops.reshape(ops.transpose(product, (1, 2, 0, 3)), (-1, outputs, filters))
+
+
+def patches_over_time(signal, width, *, stride, dilation):
+    """What each output of a convolution sees, ``(batch, outputs, width, channels)``.
+
+    Cut out of blocks of ``stride`` steps by slices, and not by an index: the gradient of a slice is a
+    padding, that of an index adds up element by element.
+    """
+    length, channels = signal.shape[1:]
+    span = dilation * (width - 1) + 1
+    outputs = 1 + (length - span) // stride
+    blocks = outputs + -(-span // stride) - 1
+    missing = max(0, blocks * stride - length)
+    blocked = ops.pad(signal, ((0, 0), (0, missing), (0, 0)))[:, : blocks * stride]
+    blocked = ops.reshape(blocked, (-1, blocks, stride, channels))
+    places = (divmod(tap * dilation, stride) for tap in range(width))
+    return ops.stack([blocked[:, block : block + outputs, step] for block, step in places], axis=2)
+
+
+def convolve_transposed(signal, kernel, *, stride):
+    """The transpose of a strided convolution over time, or over time and frequency: ``stride`` steps for one.
+
+    As polyphase filters: a plain convolution gives all ``stride`` steps that begin at one step of the input,
+    as so many times the filters, and these are then laid one after the other.
+
+    Args:
+        signal: ``(batch, time, channels)`` or ``(batch, time, frequency, channels)``.
+        kernel: ``(width, filters, channels)``, or with a width for each of two axes.
+        stride: on every axis.
+
+    Returns:
+        ``(batch, (time - 1) stride + width, filters)``, or with two such axes.
+    """
+    *widths, filters, channels = kernel.shape
+    axes = len(widths)
+    taps = [-(-width // stride) for width in widths]
+    kernel = ops.pad(
+        kernel,
+        [(0, stride * count - width) for count, width in zip(taps, widths, strict=True)] + [(0, 0)] * 2,
+    )
+    phases = [size for count in taps for size in (count, stride)]
+    kernel = ops.reshape(kernel, (*phases, filters, channels))
+    tap_axes, phase_axes = list(range(0, 2 * axes, 2)), list(range(1, 2 * axes, 2))
+    kernel = ops.transpose(kernel, (*tap_axes, 2 * axes + 1, *phase_axes, 2 * axes))
+    kernel = ops.flip(ops.reshape(kernel, (*taps, channels, stride**axes * filters)), axis=list(range(axes)))
+    around = [(count - 1, count - 1) for count in taps]
+    padded = ops.pad(signal, [(0, 0), *around, (0, 0)])
+    steps = [size + count - 1 for size, count in zip(signal.shape[1:-1], taps, strict=True)]
+    output = ops.reshape(ops.conv(padded, kernel, padding="valid"), (-1, *steps, *[stride] * axes, filters))
+    order = [
+        axis for pair in zip(range(1, axes + 1), range(axes + 1, 2 * axes + 1), strict=True) for axis in pair
+    ]
+    output = ops.transpose(output, (0, *order, 2 * axes + 1))
+    output = ops.reshape(output, (-1, *(size * stride for size in steps), filters))
+    ends = [(size - 1) * stride + width for size, width in zip(signal.shape[1:-1], widths, strict=True)]
+    return output[(slice(None), *(slice(0, end) for end in ends))]
+
+
+def pad_sides(signal, amounts, *, padding):
+    """The signal with steps added before and after, on every axis of time and frequency.
+
+    Args:
+        signal: ``(batch, ..., channels)``.
+        amounts: ``(before, after)`` for each axis.
+        padding: ``"reflect"``, the mirror image about the outermost step, or ``"zeros"``.
+
+    Raises:
+        ValueError: too few steps to be mirrored.
+    """
+    for steps, amount in zip(signal.shape[1:-1], amounts, strict=True):
+        if padding == "reflect" and steps is not None and steps <= max(amount):
+            raise ValueError(
+                f"signal must have more than {max(amount)} steps to be mirrored at its ends; got {steps}. "
+                "Pass a longer one, or pad with zeros."
+            )
+    mode = "reflect" if padding == "reflect" else "constant"
+    return ops.pad(signal, [(0, 0), *amounts, (0, 0)], mode=mode) if np.any(amounts) else signal
