@@ -362,7 +362,7 @@ def tune(
         progress=not as_json,
     )
     if as_json:
-        _print_json(result)
+        print_json(result)
     elif result is None:
         print("This worker is done; the chief writes the result.")
     else:
