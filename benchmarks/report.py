@@ -495,7 +495,8 @@ def latent_section():
             "95 %, by singular values and by explained variance; the error is that of a code of so many "
             "numbers against the whole one, the rest drawn from the prior or at its centre, as the squared "
             "difference of mel levels in units of 20 dB, or of pixels. R^2 is that of a linear probe in "
-            "unheard recordings. Time is that of the whole report, recordings decoded anew."
+            "unheard recordings. Time is that of the whole report, recordings "
+            "decoded anew; where seconds exceed core seconds, the machine had other work besides."
         )
         yield latent_table()
         yield "Ways through them, and from one recording to another:"
@@ -516,7 +517,7 @@ def ways_table():
     rows = []
     for values in (results.read(name).values for name in results.names("latent_*")):
         for way, found in values.get("walks", {}).items():
-            rows.append([values["preset"], way, *(shown(found[key], ".2g") for key in WAY_KEYS), ""])
+            rows.append([values["preset"], way, *(shown(found[key], ".3g") for key in WAY_KEYS), ""])
         for way in ("straight line", "arc"):
             length = at(values, ("interpolation", way, "path_length"))
             if length is not None:
