@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # Two processes for each backend, so that two cores share what is long on JAX, which compiles every shape.
 PARTS = {
     "models": ["models"],
-    "the rest": ["dsp", "layers", "losses", "training", "test_presets.py"],
+    "the rest": ["dsp", "layers", "losses", "training", "tuning", "test_presets.py"],
 }
 NO_TEST_COLLECTED = 5  # pytest's exit code
 
