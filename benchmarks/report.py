@@ -247,7 +247,7 @@ def table(headings, rows):
 
 
 def results_page():
-    """The page: tables to read first, then every result file whole."""
+    """The page: tables to read, then where every result came from."""
     sections = [
         "# Results",
         "Made by `python -m benchmarks report` from `results/*.json`. Each number's command, commit, machine "
@@ -265,8 +265,9 @@ def results_page():
         *motion_section(),
         *student_section(),
         "## Every result file",
+        "\n".join(map(origin, results.names())),
     ]
-    return "\n\n".join(sections + [whole_file(name) for name in results.names()]) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 def quality_section():
@@ -676,29 +677,12 @@ def student_section():
             yield table(entry["columns"], [[tables.cell(cell) for cell in row] for row in entry["rows"]])
 
 
-def whole_file(name):
-    """A result file, folded: command, machine and every value."""
+def origin(name):
+    """Where a result file came from, as an entry of a list; the file has every value."""
     record = results.read(name)
     versions = ", ".join(f"{package} {number}" for package, number in record.versions.items())
-    rows = [list(pair) for pair in flat(record.values)]
-    return "\n\n".join(
-        [
-            f"<details><summary>{record.name}</summary>",
-            f"`{record.command}`, seed {record.seed}, commit {record.commit}, {record.date}, "
-            f"{record.machine.processor}, {record.machine.cores} cores, {record.machine.system}; {versions}",
-            table(["value", "found"], rows),
-            "</details>",
-        ]
+    return (
+        f"- [{record.name}](results/{record.name}.json): `{record.command}`, seed {record.seed}, commit "
+        f"{record.commit}, {record.date}, {record.machine.processor}, {record.machine.cores} cores, "
+        f"{record.machine.system}; {versions}"
     )
-
-
-def flat(values, prefix=""):
-    """``(path, text)`` of every leaf of nested dicts and of lists of dicts."""
-    for key, leaf in values.items():
-        if isinstance(leaf, list) and leaf and isinstance(leaf[0], dict):
-            leaf = dict(enumerate(leaf))
-        if isinstance(leaf, dict):
-            yield from flat(leaf, f"{prefix}{key} / ")
-        else:
-            numbers = leaf if isinstance(leaf, list) else [leaf]
-            yield f"{prefix}{key}", ", ".join(f"{n:.4g}" if isinstance(n, float) else str(n) for n in numbers)
