@@ -686,3 +686,15 @@ def origin(name):
         f"{record.commit}, {record.date}, {record.machine.processor}, {record.machine.cores} cores, "
         f"{record.machine.system}; {versions}"
     )
+
+
+def flat(values, prefix=""):
+    """``(path, text)`` of every leaf of nested dicts and of lists of dicts."""
+    for key, leaf in values.items():
+        if isinstance(leaf, list) and leaf and isinstance(leaf[0], dict):
+            leaf = dict(enumerate(leaf))
+        if isinstance(leaf, dict):
+            yield from flat(leaf, f"{prefix}{key} / ")
+        else:
+            numbers = leaf if isinstance(leaf, list) else [leaf]
+            yield f"{prefix}{key}", ", ".join(f"{n:.4g}" if isinstance(n, float) else str(n) for n in numbers)
