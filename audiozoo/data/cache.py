@@ -62,8 +62,38 @@ def save_audio(folder, audio):
 
 
 def load_audio(folder):
-    """What ``save_audio`` kept: int16 ``(samples,)``, memory-mapped, and the gain of a sample."""
-    return np.load(folder / "audio.npy", mmap_mode="r"), json.loads((folder / "gain.json").read_text())
+    """What ``save_audio`` kept: ``StoredAudio``, and the gain of a sample."""
+    return StoredAudio(folder / "audio.npy"), json.loads((folder / "gain.json").read_text())
+
+
+class StoredAudio(np.lib.mixins.NDArrayOperatorsMixin):
+    """Samples in a file, an int16 array ``(samples,)`` that is memory-mapped for each reading.
+
+    Between two of them nothing is open. A map that stayed would hold its file open, and a process may have a
+    thousand: fewer than there are loops in a folder.
+
+    Args:
+        path: ``.npy`` file.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        mapped = np.load(path, mmap_mode="r")
+        self.dtype, self.shape, self.offset = mapped.dtype, mapped.shape, mapped.offset
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, place):
+        mapped = np.memmap(self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape)
+        return np.array(mapped[place])
+
+    def __array__(self, dtype=None, copy=None):
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **settings):
+        whole = (np.asarray(value) if isinstance(value, StoredAudio) else value for value in inputs)
+        return getattr(ufunc, method)(*whole, **settings)
 
 
 def cached_audio(path, *, sample_rate, cache):

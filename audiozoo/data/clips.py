@@ -28,7 +28,7 @@ class Clip:
         name: path below the folder that was read.
         label: folder that it lies in; "" for the folder itself.
         recording: what it was cut from; clips of one recording are trained on or held out together.
-        audio: int16 ``(samples,)``, memory-mapped.
+        audio: int16 ``(samples,)``, memory-mapped for each reading (``cache.StoredAudio``).
         gain: what an int16 sample is multiplied by to give the original audio.
         license: where the data say so, else "".
         metadata: whatever else the data say.

@@ -1,5 +1,7 @@
 """An entry is there whole or not at all; what is stored comes back."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,29 @@ def test_audio_comes_back_as_it_was_even_beyond_full_scale(tmp_path):
     stored, gain = cache.load_audio(tmp_path)
     assert stored.dtype == np.int16
     np.testing.assert_allclose(stored * gain, audio, atol=0.5 * gain)
+
+
+def test_stored_audio_is_an_array_of_which_parts_are_read(tmp_path):
+    audio = np.linspace(-1.0, 1.0, 100).astype("float32")
+    cache.save_audio(tmp_path, audio)
+    stored, _ = cache.load_audio(tmp_path)
+    whole = np.load(tmp_path / "audio.npy")
+    assert len(stored) == 100
+    assert stored.shape == (100,)
+    for place in (slice(None), slice(10, 20), slice(95, 200), slice(None, None, 7), -1, [3, 1]):
+        np.testing.assert_array_equal(stored[place], whole[place])
+        assert not isinstance(stored[place], np.memmap)  # else its file would stay open
+    np.testing.assert_array_equal(np.abs(2.0 * stored) - stored, np.abs(2.0 * whole) - whole)
+    assert np.asarray(stored, "float32").dtype == np.float32
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted in /proc")
+def test_any_number_of_files_is_stored_without_one_staying_open(tmp_path):
+    cache.save_audio(tmp_path, np.ones(8, "float32"))
+    before = len(os.listdir("/proc/self/fd"))
+    kept = [cache.load_audio(tmp_path)[0] for _ in range(50)]
+    assert sum(int(stored[3] > 0) for stored in kept) == 50
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_an_entry_is_told_by_content_and_settings_and_not_by_name(tmp_path):
