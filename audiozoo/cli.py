@@ -28,6 +28,23 @@ class PcmEncoding(StrEnum):
     int16 = "int16"
 
 
+class Algorithm(StrEnum):
+    """How a search chooses what to try next."""
+
+    bayesian = "bayesian"
+    random = "random"
+    hyperband = "hyperband"
+
+
+class Objective(StrEnum):
+    """What a search minimises."""
+
+    val_loss = "val_loss"
+    frechet = "frechet"
+    kad = "kad"
+    mss = "mss"
+
+
 app = typer.Typer(
     help="Generative audio models: list them, play them, train them.",
     epilog="Exit status: 0 done, 1 an error (one line on stderr), 2 wrong usage.",
@@ -329,12 +346,8 @@ def tune(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write into.", show_default="runs/tune/PRESET")
     ] = None,
-    algorithm: Annotated[
-        str, typer.Option(metavar="bayesian|random|hyperband", help="How the next trial is chosen.")
-    ] = "bayesian",
-    objective: Annotated[
-        str, typer.Option(metavar="val_loss|frechet|kad|mss", help="What is minimised.")
-    ] = "val_loss",
+    algorithm: Annotated[Algorithm, typer.Option(help="How the next trial is chosen.")] = Algorithm.bayesian,
+    objective: Annotated[Objective, typer.Option(help="What is minimised.")] = Objective.val_loss,
     trials: Annotated[int, typer.Option(min=1, help="How many in all.")] = 24,
     executions: Annotated[int, typer.Option(min=1, help="Trainings of each, whose mean counts.")] = 1,
     max_hours: Annotated[float | None, typer.Option(min=0, help="Stop after this time, and save.")] = None,
@@ -352,8 +365,8 @@ def tune(
         preset,
         data,
         out=out or Path("runs") / "tune" / name,
-        algorithm=algorithm,
-        objective=objective,
+        algorithm=algorithm.value,
+        objective=objective.value,
         trials=trials,
         executions=executions,
         max_hours=max_hours,
@@ -366,9 +379,7 @@ def tune(
     elif result is None:
         print("This worker is done; the chief writes the result.")
     else:
-        values = ", ".join(f"{key} {value}" for key, value in result["values"].items())
-        more = "" if result["finished"] else "; time was up, the same command goes on"
-        print(f"{result['preset_folder']}: {objective} {result['score']:.4g} with {values}{more}")
+        print(audiozoo.tuning.summary(result, objective.value))
 
 
 def _apart(source, output):

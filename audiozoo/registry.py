@@ -51,7 +51,7 @@ class _Section(BaseModel):
             if key not in cls.model_fields:
                 allowed = ", ".join(cls.model_fields)
                 raise ValueError(
-                    f"unknown key {key!r}.{_did_you_mean(key, cls.model_fields)} Allowed: {allowed}"
+                    f"unknown key {key!r}.{did_you_mean(key, cls.model_fields)} Allowed: {allowed}"
                 )
         return values
 
@@ -167,6 +167,13 @@ class _HyperParameter(_Section):
 
     when: dict[str, Annotated[Values, Field(min_length=1)]] | None = None
 
+    @field_validator("when", mode="before")
+    @classmethod
+    def _list_of_one(cls, when):
+        if not isinstance(when, dict):
+            return when
+        return {name: values if isinstance(values, list) else [values] for name, values in when.items()}
+
 
 class _Range(_HyperParameter):
     @model_validator(mode="after")
@@ -179,6 +186,13 @@ class _Range(_HyperParameter):
             raise ValueError(
                 f"sampling: {self.sampling} multiplies by step, which must be above 1; got {self.step}"
             )
+        if self.step is not None:
+            second = self.min + self.step if self.sampling == "linear" else self.min * self.step
+            if second > self.max:
+                raise ValueError(
+                    f"step must leave a second value up to max; got step={self.step} from min={self.min} to "
+                    f"max={self.max}"
+                )
         return self
 
 
@@ -327,7 +341,7 @@ def info(preset: str | os.PathLike) -> Preset:
     names = list_models()
     if preset not in names:
         raise UnknownPreset(
-            f"no preset {preset!r} in the zoo.{_did_you_mean(preset, names)} There are: "
+            f"no preset {preset!r} in the zoo.{did_you_mean(preset, names)} There are: "
             f"{', '.join(names) or 'none'}. A path needs a separator, as in './{preset}'."
         )
     found = read_preset(ZOO / f"{preset}.yaml")
@@ -456,12 +470,16 @@ def _lists_for_tuples(value):
 
 def _describe(problem):
     """Return one of pydantic's problems as 'key: what is allowed; got what came'."""
-    key = ".".join(map(str, problem["loc"]))
+    place = list(problem["loc"])
+    if place[:1] == ["tune"]:
+        del place[2:3]  # pydantic names the type that it tried, which is no key
+    key = ".".join(map(str, place))
     message = problem["msg"].removeprefix("Value error, ")
     came = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
     return f"{key}: {message}{came}" if key else f"{message}{came}"
 
 
-def _did_you_mean(name, names):
+def did_you_mean(name, names):
+    """A sentence that suggests the names that are like this one; nothing where none is."""
     close = difflib.get_close_matches(str(name), list(names))
     return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -338,7 +338,11 @@ def searcher(monkeypatch):
         "score": 1.23456,
         "trial": "1",
         "preset_folder": "runs/x/best",
-        "trials": [],
+        "trials": [
+            {"trial": "0", "status": "done", "score": 2.0, "values": {"beta": 0.1}},
+            {"trial": "1", "status": "done", "score": 1.23456, "values": {"beta": 0.5, "variant": "dense"}},
+            {"trial": "2", "status": "failed", "values": {"beta": 0.7}, "reason": "MemoryError: no message"},
+        ],
         "finished": True,
     }
     search = create_autospec(audiozoo.tuning.search, return_value=result)
@@ -348,7 +352,15 @@ def searcher(monkeypatch):
 
 def test_tune_says_what_won(zoo, searcher, run, tmp_path):
     status, out, _ = run("tune", "recipe", "--data", tmp_path)
-    assert (status, out) == (0, "runs/x/best: val_loss 1.235 with beta 0.5, variant dense\n")
+    assert status == 0
+    assert [line.split() for line in out.splitlines()[:3]] == [
+        ["trial", "val_loss", "beta", "variant"],
+        ["1", "1.235", "0.5", "dense"],
+        ["0", "2", "0.1", "-"],
+    ]
+    assert out.endswith(
+        "2 trials done, 1 failed\nwinner: runs/x/best; all trials: runs/x/trials.csv, trials.png\n"
+    )
     assert searcher.call_args.args == ("recipe", tmp_path)
     settings = searcher.call_args.kwargs
     assert str(settings.pop("out")) == "runs/tune/recipe"
@@ -370,7 +382,7 @@ def test_tune_passes_every_option_on(zoo, searcher, run, tmp_path):
     searcher.return_value["finished"] = False
     status, out, _ = run("tune", "recipe", "--data", tmp_path, *options)
     assert status == 0
-    assert out.endswith("; time was up, the same command goes on\n")
+    assert "1 failed; time was up, the same command goes on\n" in out
     assert searcher.call_args.kwargs == {
         "out": tmp_path / "out",
         "algorithm": "hyperband",
@@ -395,8 +407,9 @@ def test_a_worker_leaves_the_result_to_its_chief(zoo, searcher, run, tmp_path):
 
 
 def test_tune_refuses_in_one_line_what_cannot_be_searched(run, tmp_path):
-    found = run("tune", "mnist_vae", "--data", "digits", "--algorithm", "grid", "--out", tmp_path)
-    assert "algorithm must be one of bayesian, random, hyperband; got 'grid'" in refused(found)
+    found = run("tune", "mnist_vae", "--data", "digits", "--objective", "kad", "--out", tmp_path)
+    assert "objective 'kad' is of sounds; MnistVAE makes images. Use 'val_loss'." in refused(found)
+    assert run("tune", "mnist_vae", "--data", "digits", "--algorithm", "grid")[0] == 2
 
 
 @pytest.mark.parametrize("error", [OutputError("cannot write demo:\nno"), AudioError("clip is\n  gone")])

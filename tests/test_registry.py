@@ -52,6 +52,59 @@ def changed(old, new):
     return GOOD.replace(old, new)
 
 
+CONDITIONAL = "{type: float, min: 0.0, max: 0.5, when: %s}"
+
+
+@pytest.mark.parametrize(
+    "when, sentence",
+    [
+        (
+            "{depth: [1]}",
+            "dropout.when must name a hyper-parameter that stands above it; got 'depth'. Those are: l",
+        ),
+        ("{dropout: [0.1]}", "must name a hyper-parameter that stands above it; got 'dropout'"),
+        ("{widths: [1, 3]}", "dropout.when.widths must be among the values of widths, [1, 2]; got [3]"),
+        (
+            "{learning_rate: [0.001]}",
+            "among the values of learning_rate, a choice, a bool or an int; got [0.001]",
+        ),
+        ("{layers: [5]}", "among the values of layers, [1, 2, 3, 4]; got [5]"),
+    ],
+)
+def test_a_condition_that_can_never_be_met_is_refused(write, when, sentence):
+    with pytest.raises(InvalidPreset) as caught:
+        read_preset(write(GOOD + f"  dropout: {CONDITIONAL % when}\n"))
+    assert sentence in str(caught.value)
+
+
+def test_a_condition_is_a_value_or_a_list_of_them(write):
+    for when in ("{biased: true, widths: 2}", "{biased: [true], widths: [2]}"):
+        preset = read_preset(write(GOOD + f"  dropout: {CONDITIONAL % when}\n"))
+        assert preset.tune["dropout"].when == {"biased": [True], "widths": [2]}
+
+
+@pytest.mark.parametrize(
+    "old, new, sentence",
+    [
+        (
+            "min: 1, max: 4",
+            "min: 1, max: 4, step: 4",
+            "tune.layers: step must leave a second value up to max",
+        ),
+        ("sampling: log}", "sampling: log, step: 200}", "tune.learning_rate: step must leave a second value"),
+        (
+            "values: [1, 2]",
+            "values: [1, 1]",
+            "tune.widths.values: values must differ from each other; got [1, 1]",
+        ),
+    ],
+)
+def test_a_range_with_a_single_value_is_refused(write, old, new, sentence):
+    with pytest.raises(InvalidPreset) as caught:
+        read_preset(write(changed(old, new)))
+    assert sentence in str(caught.value)
+
+
 def test_a_preset_is_read_as_written(write):
     path = write(GOOD)
     preset = read_preset(path)
@@ -130,7 +183,7 @@ def test_a_preset_cannot_be_changed(write):
         ("min: 1.0e-4, max: 1.0e-2", "min: 1.0, max: 1.0e-2", "min must be below max; got min=1.0, max=0.01"),
         ("min: 1.0e-4, max", "min: 0.0, max", "sampling: log needs min above 0; got min=0.0"),
         ("sampling: log", "sampling: log, step: 0.5", "multiplies by step, which must be above 1; got 0.5"),
-        ("values: [1, 2]", "values: []", "tune.widths.choice.values"),
+        ("values: [1, 2]", "values: []", "tune.widths.values: Value should have at least 1 item"),
         ("{type: bool}", "{type: boolean}", "tune.biased: Input tag 'boolean' found"),
     ],
 )

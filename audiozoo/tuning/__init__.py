@@ -5,7 +5,8 @@
 >>> model = audiozoo.load(result["preset_folder"])
 """
 
+from audiozoo.tuning.report import summary
 from audiozoo.tuning.search import search
 from audiozoo.tuning.zoo_hypermodel import ZooHyperModel, hypermodel
 
-__all__ = ["ZooHyperModel", "hypermodel", "search"]
+__all__ = ["ZooHyperModel", "hypermodel", "search", "summary"]

@@ -1,6 +1,7 @@
 """What a search found: a table, pictures, and TensorBoard's page of hyper-parameters."""
 
 import csv
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -26,6 +27,36 @@ def line(trial, result, objective):
     return f"trial {trial} ({values}): {outcome}"
 
 
+SHOWN_TRIALS = 10
+
+
+def summary(result, objective):
+    """What a search found, in lines to print: the best trials, and where everything is.
+
+    Args:
+        result: what ``search.search`` returned.
+        objective: name of the score.
+    """
+    done = sorted((row for row in result["trials"] if row["status"] == "done"), key=lambda row: row["score"])
+    failed = sum(row["status"] == "failed" for row in result["trials"])
+    names = list(dict.fromkeys(name for row in done for name in row["values"]))
+    rows = [["trial", objective, *names]]
+    for row in done[:SHOWN_TRIALS]:
+        values = (short(row["values"][name]) if name in row["values"] else "-" for name in names)
+        rows.append([str(row["trial"]), short(row["score"]), *values])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    more = "" if result["finished"] else "; time was up, the same command goes on"
+    best = Path(result["preset_folder"])
+    return "\n".join(
+        [
+            *lines,
+            f"{len(done)} trials done, {failed} failed{more}",
+            f"winner: {best}; all trials: {best.parent / 'trials.csv'}, trials.png",
+        ]
+    )
+
+
 def write_table(rows, preset, path):
     """All trials as a CSV file: a column for every hyper-parameter, and what came of it.
 
@@ -35,12 +66,15 @@ def write_table(rows, preset, path):
         path: of the file.
     """
     logs = sorted({name for row in rows for name in row.get("logs", ())})
-    columns = ["trial", *preset.tune, "status", "score", *logs, "epochs", "seconds", "reason"]
+    # Losses of their own, weighed as each trial was trained: not to be compared. The score is.
+    own = {name: f"own_{name}" for name in logs}
+    columns = ["trial", *preset.tune, "status", "score", *own.values(), "epochs", "seconds", "reason"]
     with replacing(path) as draft, open(draft, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         for row in rows:
-            writer.writerow(row | row["values"] | row.get("logs", {}))
+            found = {own[name]: value for name, value in row.get("logs", {}).items()}
+            writer.writerow(row | row["values"] | found)
 
 
 def draw(rows, preset, objective, out):
@@ -49,7 +83,7 @@ def draw(rows, preset, objective, out):
     searched = {name.rpartition(".")[2]: name for name in preset.tune}
     with_beta = [row for row in rows if searched.get("beta") in row["values"] and "val_kl" in row["logs"]]
     if with_beta:
-        trade_off(with_beta, searched["beta"], path=out / "trade_off.png")
+        trade_off(with_beta, searched["beta"], preset, objective, path=out / "trade_off.png")
 
 
 def parallel_coordinates(rows, preset, objective, *, path):
@@ -75,14 +109,8 @@ def parallel_coordinates(rows, preset, objective, *, path):
         values = rows[index]["values"]
         heights = [axis["place"](values[axis["name"]]) if axis["name"] in values else np.nan for axis in axes]
         heights.append((scores[index] - scores.min()) / span)
-        colour = colormaps["viridis_r"](rank[index])
-        panel.plot(
-            heights,
-            color=colour,
-            linewidth=0.8 + 1.7 * rank[index],
-            alpha=0.3 + 0.7 * rank[index],
-            marker=".",
-        )
+        colour = colormaps["viridis_r"](0.2 + 0.8 * rank[index])
+        panel.plot(heights, color=colour, linewidth=1.0 + 1.5 * rank[index], marker=".")
     ends = [axis["ends"] for axis in axes] + [[(0.0, short(scores.min())), (1.0, short(scores.max()))]]
     for place, marks in enumerate(ends):
         panel.axvline(place, color="black", linewidth=0.8, zorder=0)
@@ -119,12 +147,14 @@ def axis_of(name, parameter):
     }
 
 
-def trade_off(rows, beta, *, path):
+def trade_off(rows, beta, preset, objective, *, path):
     """What ``beta`` buys: held-out reconstruction and divergence of every trial against it.
 
     Args:
         rows: finished trials with ``logs`` of a VAE.
         beta: name of the hyper-parameter.
+        preset: whose ``tune`` gives its scale.
+        objective: name of the score.
         path: file ending in .png.
     """
     figure = new_figure((9.0, 4.0))
@@ -138,9 +168,9 @@ def trade_off(rows, beta, *, path):
     ):
         points = panel.scatter(x, [row["logs"][name] for row in rows], c=scores, cmap="viridis", s=28)
         panel.set(xlabel="beta", ylabel=label)
-        if min(x) > 0.0 and max(x) / min(x) > 20.0:
+        if getattr(preset.tune[beta], "sampling", None) == "log":
             panel.set_xscale("log")
-    figure.colorbar(points, ax=figure.axes, label="objective")
+    figure.colorbar(points, ax=figure.axes, label=objective)
     return saved(figure, path)
 
 

@@ -85,6 +85,10 @@ def search(
     deadline = math.inf if max_hours is None else time.monotonic() + 3600.0 * max_hours
     preset = checked_preset(preset)
     check_arguments(algorithm, trials, executions, max_hours, epochs, seed)
+    if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
+        raise SearchError(
+            f"out {str(out)!r} must not lie within data, which would be read with it. Choose another."
+        )
     space.check_space(preset)
     objectives.check_objective(objective, preset)
     epochs = preset.train.epochs if epochs is None else epochs
@@ -93,6 +97,7 @@ def search(
             f"epochs must be at least 3 under hyperband, which gives most trials a third; got {epochs}."
         )
     material = material_for(preset, data, preset.train, progress=progress)
+    space.check_given(preset, material.config)
     objectives.check_held_out(material.crops, data, objective)
     out = make_folder(out)
     claim(

@@ -10,6 +10,7 @@ from keras_tuner.src.engine.conditions import Parent
 from audiozoo import registry
 from audiozoo.errors import SearchError, one_line
 from audiozoo.models import AudioModel
+from audiozoo.registry import did_you_mean
 
 # Moved by a search they would change what its trials are judged by, or are given by the search itself.
 FIXED = ("seed", "test_share", "validation_seconds", "recording_pattern", "binarize", "epochs")
@@ -103,6 +104,7 @@ def places(preset):
         "config": AudioModel.architectures[preset.architecture].argument_names(),
         "train": list(registry.Train.model_fields),
     }
+    searchable = [*sections["config"], *(key for key in sections["train"] if key not in FIXED)]
     found = {}
     for name in preset.tune:
         section, dot, key = name.partition(".")
@@ -111,8 +113,8 @@ def places(preset):
         possible = [s for s in ([section] if dot else sections) if key in sections.get(s, ())]
         if not possible:
             raise SearchError(
-                f"tune.{name} must be an argument of {preset.architecture} ({', '.join(sections['config'])}) "
-                f"or a key of train ({', '.join(sections['train'])})."
+                f"tune.{name} must be an argument of {preset.architecture} or a key of train."
+                f"{did_you_mean(key, searchable)} Those are: {', '.join(searchable)}."
             )
         if len(possible) > 1:
             raise SearchError(
@@ -129,6 +131,21 @@ def places(preset):
     if twice:
         raise SearchError(f"tune.{twice[0]} and tune.{twice[1]} are the same setting. Take one out.")
     return found
+
+
+def check_given(preset, given):
+    """Refuse to search what the data give.
+
+    Args:
+        preset: ``registry.Preset`` with a ``tune`` section.
+        given: names of arguments that the data give, see ``training.material.Material``.
+
+    Raises:
+        SearchError: a hyper-parameter is one of them.
+    """
+    for name, place in places(preset).items():
+        if place[0] == "config" and place[1] in given:
+            raise SearchError(f"tune.{name} cannot be searched: the data give it. Take it out of tune.")
 
 
 def check_space(preset):
@@ -154,8 +171,7 @@ def check_space(preset):
             reason = refusal(preset, beside | {name: value})
             if reason is not None:
                 raise SearchError(
-                    f"tune.{name} holds {value!r}, which {preset.architecture} does not take: {reason} "
-                    "Narrow it."
+                    f"tune.{name} holds {value!r}, which {preset.architecture} does not take: {reason}"
                 )
 
 

@@ -71,8 +71,9 @@ def test_one_trial_is_a_picture_too(preset, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"trials.png", "trade_off.png"}
 
 
-def test_the_trade_off_has_reconstruction_and_divergence_over_beta(tmp_path):
-    left, right = report.trade_off(ROWS, "beta", path=tmp_path / "b.png").axes[:2]
+def test_the_trade_off_has_reconstruction_and_divergence_over_beta(preset, tmp_path):
+    left, right = report.trade_off(ROWS, "beta", preset, "kad", path=tmp_path / "b.png").axes[:2]
+    assert left.get_xscale() == "log"
     np.testing.assert_allclose(left.collections[0].get_offsets(), [[0.1, 10.0], [1.0, 14.0]])
     np.testing.assert_allclose(right.collections[0].get_offsets(), [[0.1, 3.0], [1.0, 3.0]])
 
@@ -92,7 +93,7 @@ def test_the_table_has_a_column_for_every_hyper_parameter(preset, tmp_path):
     assert rows[1]["free"] == "True"
     assert rows[2]["reason"] == failed["reason"]
     assert rows[2]["score"] == ""
-    assert float(rows[0]["val_kl"]) == 3.0
+    assert float(rows[0]["own_val_kl"]) == 3.0
 
 
 def test_a_line_says_values_and_score_or_reason():

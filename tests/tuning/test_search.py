@@ -92,7 +92,7 @@ def test_the_table_and_the_pictures_are_there(betas):
         rows = list(csv.DictReader(file))
     assert [float(row["score"]) for row in rows] == [row["score"] for row in result["trials"]]
     assert [float(row["beta"]) for row in rows] == [row["values"]["beta"] for row in result["trials"]]
-    assert {"val_kl", "val_reconstruction", "status", "seconds"} <= set(rows[0])
+    assert {"own_val_kl", "own_val_reconstruction", "status", "seconds"} <= set(rows[0])
     for name in ("trials.png", "trade_off.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     logs = out / "logs"
@@ -273,6 +273,19 @@ def test_a_preset_without_what_a_search_needs_is_refused(section, tmp_path):
         InvalidPreset, match=f"'tiny' has no {section} section, so it cannot be searched. Add one"
     ):
         search(preset, "digits", out=tmp_path, progress=False)
+
+
+def test_what_the_data_give_is_not_searched(tmp_path):
+    preset = tiny({"image_size": {"type": "int", "min": 8, "max": 16}})
+    with pytest.raises(SearchError, match="tune.image_size cannot be searched: the data give it"):
+        search(preset, "digits", out=tmp_path, progress=False)
+
+
+def test_out_does_not_lie_within_the_data(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SearchError, match="out .* must not lie within data"):
+        search(tiny(BETAS), tmp_path / "data", out=tmp_path / "data" / "out", progress=False)
+    assert not (tmp_path / "data" / "out").exists()
 
 
 def test_nothing_held_out_is_refused(tmp_path):

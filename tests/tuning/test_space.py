@@ -60,7 +60,7 @@ def test_a_name_that_is_both_is_told_apart_by_its_section():
     [
         (
             {"betta": BETA},
-            r"tune.betta must be an argument of MnistVAE \(image_size, .*or a key of train \(lea",
+            r"tune.betta must be an argument of MnistVAE or a key of train. Did you mean beta\?",
         ),
         ({"model.beta": BETA}, r"tune.model.beta must be an argument of MnistVAE"),
         ({"seed": {"type": "int", "min": 0, "max": 4}}, "tune.seed cannot be searched: all trials must be"),
