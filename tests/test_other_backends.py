@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Two processes for each backend, so that two cores share what is long on JAX, which compiles every shape.
+# Several processes for each backend, so that two cores share what is long on JAX, which compiles every shape.
 PARTS = {
     "models": ["models"],
-    "the rest": ["dsp", "layers", "losses", "training", "tuning", "test_presets.py"],
+    "layers": ["dsp", "layers", "losses"],
+    "training": ["training", "tuning", "test_presets.py"],
 }
 NO_TEST_COLLECTED = 5  # pytest's exit code
 

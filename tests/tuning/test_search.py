@@ -22,7 +22,7 @@ from audiozoo.tuning import objectives, oracles, search, space
 search_module = sys.modules["audiozoo.tuning.search"]
 
 on_one_backend = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="processes and files are the same on every backend"
+    keras.backend.backend() != "tensorflow", reason="what is not computed is the same on every backend"
 )
 
 
@@ -114,6 +114,7 @@ def test_another_search_does_not_go_into_its_folder(betas):
         search(preset, "digits", out=out, algorithm="bayesian", trials=8, progress=False)
 
 
+@on_one_backend
 def test_executions_have_seeds_of_their_own_and_are_judged_by_the_same_images(tmp_path):
     preset = tiny({"beta": {"type": "choice", "values": [1.0]}}, **FAST)
     result = search(preset, "digits", out=tmp_path, executions=2, trials=1, epochs=1, progress=False)
@@ -129,6 +130,7 @@ def test_executions_have_seeds_of_their_own_and_are_judged_by_the_same_images(tm
     assert best == registry.info(tmp_path / f"trials/trial_0/execution_{better}/preset").weights.sha256
 
 
+@on_one_backend
 def test_hyperband_trains_the_best_on_where_they_were(tmp_path):
     preset = tiny({"beta": {"type": "float", "min": 0.1, "max": 10.0, "sampling": "log"}}, **FAST)
     result = search(preset, "digits", out=tmp_path, algorithm="hyperband", trials=5, progress=False)
@@ -165,12 +167,16 @@ def untrained(monkeypatch):
         return {"epochs": epochs}
 
     monkeypatch.setattr(search_module, "train", of)
+    # Pictures and a clean memory take seconds each, and nothing was trained.
+    monkeypatch.setattr(search_module.report, "draw", lambda *ignored: None)
+    monkeypatch.setattr(keras.backend, "clear_session", lambda: None)
     return failures
 
 
 FOUR = {"beta": {"type": "choice", "values": [1.0, 2.0, 3.0, 4.0]}}
 
 
+@on_one_backend
 @pytest.mark.parametrize(
     "failure, reason",
     [
@@ -199,6 +205,7 @@ def test_a_trial_that_fails_is_noted_with_its_reason_and_the_search_goes_on(
     assert reason.split(": ")[0] in (tmp_path / "trials.csv").read_text()
 
 
+@on_one_backend
 def test_a_search_of_which_every_trial_fails_says_why(untrained, tmp_path):
     untrained |= {beta: ValueError(f"no {beta}") for beta in FOUR["beta"]["values"]}
     with pytest.raises(
@@ -207,6 +214,7 @@ def test_a_search_of_which_every_trial_fails_says_why(untrained, tmp_path):
         search(tiny(FOUR), "digits", out=tmp_path, algorithm="random", trials=9, progress=False)
 
 
+@on_one_backend
 def test_a_full_disk_ends_the_search_and_is_no_fault_of_the_trial(untrained, tmp_path):
     untrained |= dict.fromkeys(FOUR["beta"]["values"], OutputError("cannot write: no space"))
     with pytest.raises(OutputError, match="no space"):
@@ -216,6 +224,7 @@ def test_a_full_disk_ends_the_search_and_is_no_fault_of_the_trial(untrained, tmp
     assert [row["status"] for row in result["trials"]] == ["done"] * 4
 
 
+@on_one_backend
 def test_a_trial_in_which_the_process_is_killed_again_and_again_is_given_up(untrained, tmp_path):
     run = tmp_path / "trials" / "trial_0" / "execution_0"
     run.mkdir(parents=True)
@@ -225,6 +234,7 @@ def test_a_trial_in_which_the_process_is_killed_again_and_again_is_given_up(untr
     assert "killed 3 times in epoch 1" in result["trials"][0]["reason"]
 
 
+@on_one_backend
 def test_more_trials_prolong_a_search(untrained, tmp_path):
     for trials in (2, 4):
         result = search(tiny(FOUR), "digits", out=tmp_path, algorithm="random", trials=trials, progress=False)
@@ -232,6 +242,7 @@ def test_more_trials_prolong_a_search(untrained, tmp_path):
     assert result["values"] == {"beta": 2.0}
 
 
+@on_one_backend
 def test_time_that_is_up_ends_a_search_which_the_next_call_finishes(untrained, tmp_path):
     with pytest.raises(SearchError, match="time was up before one trial"):
         search(tiny(FOUR), "digits", out=tmp_path, max_hours=0.0, trials=3, progress=False)
@@ -240,6 +251,7 @@ def test_time_that_is_up_ends_a_search_which_the_next_call_finishes(untrained, t
     assert len(result["trials"]) == 3
 
 
+@on_one_backend
 def test_a_bayesian_search_finds_the_least_of_a_parabola(untrained, tmp_path):
     """Twelve trials between 0.01 and 10: by chance the best would miss the least, at 2, by 0.4 on average."""
     preset = tiny({"beta": {"type": "float", "min": 0.01, "max": 10.0}})
