@@ -172,10 +172,16 @@ def test_a_folder_with_other_files_is_not_touched(gain, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("folder", ["file", "file/below"])
-def test_a_file_in_the_way_is_named_and_left_alone(gain, tmp_path, folder):
+@pytest.mark.parametrize(
+    "folder, message",
+    [
+        ("file", r"folder must be new, empty or an earlier preset; '.*file' is a file .*Choose another"),
+        ("file/below", r"cannot write .*file/below: .*Choose a place"),
+    ],
+)
+def test_a_file_in_the_way_is_named_and_left_alone(gain, tmp_path, folder, message):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match=r"folder .*'.*file.*Choose another"):
+    with pytest.raises(OutputError, match=message):
         gain().save_to_preset(tmp_path / folder, name="mine")
     assert (tmp_path / "file").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
