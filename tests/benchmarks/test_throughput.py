@@ -201,11 +201,12 @@ def test_a_run_writes_what_the_report_reads(tmp_path, small_preset, monkeypatch)
     assert (tmp_path / f"{name}.png").exists()
 
 
-def test_the_page_of_results_shows_lists_and_pictures(tmp_path, monkeypatch):
+def test_the_page_of_results_points_to_files_and_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    results.write("parts_p_jax", {"curve": {"seconds": [0.123456, 1], "name": "x"}, "rows": [{"a": 1.0}]})
+    results.write("parts_p_jax", {"curve": {"seconds": [0.123456, 1]}}, seed=3)
     page = report.results_page()
-    assert "| curve / seconds | 0.1235, 1 |\n| curve / name | x |\n| rows / 0 / a | 1 |" in page
+    assert "- [parts_p_jax](results/parts_p_jax.json): `" in page
+    assert ", seed 3, commit " in page
     assert "![" not in page
     (tmp_path / "parts_p_jax.png").touch()
     assert "(results/parts_p_jax.png)" in report.results_page()
