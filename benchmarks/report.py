@@ -415,8 +415,17 @@ def variants_section():
 
 
 def settings(delta):
-    """Changes of a preset as text."""
-    return ", ".join(f"{path.split(' / ')[-1]} {text}" for path, text in flat(delta))
+    """Changes of a preset as text: the key and the value of every leaf of nested dicts."""
+    texts = []
+    for key, leaf in delta.items():
+        if isinstance(leaf, dict):
+            texts.append(settings(leaf))
+        else:
+            numbers = leaf if isinstance(leaf, list) else [leaf]
+            texts.append(
+                f"{key} {', '.join(f'{n:.4g}' if isinstance(n, float) else str(n) for n in numbers)}"
+            )
+    return ", ".join(texts)
 
 
 def shown_leaf(value, form):
@@ -686,15 +695,3 @@ def origin(name):
         f"{record.commit}, {record.date}, {record.machine.processor}, {record.machine.cores} cores, "
         f"{record.machine.system}; {versions}"
     )
-
-
-def flat(values, prefix=""):
-    """``(path, text)`` of every leaf of nested dicts and of lists of dicts."""
-    for key, leaf in values.items():
-        if isinstance(leaf, list) and leaf and isinstance(leaf[0], dict):
-            leaf = dict(enumerate(leaf))
-        if isinstance(leaf, dict):
-            yield from flat(leaf, f"{prefix}{key} / ")
-        else:
-            numbers = leaf if isinstance(leaf, list) else [leaf]
-            yield f"{prefix}{key}", ", ".join(f"{n:.4g}" if isinstance(n, float) else str(n) for n in numbers)

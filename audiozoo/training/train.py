@@ -262,19 +262,26 @@ def claim_folder(out, preset, settings, files, initial, validation_files):
         "initial": None if initial is None else registry.info(initial).weights.sha256,
         "validation_files": validation_files,
     }
-    run = json.loads(json.dumps(run))  # tuples become lists, as they do on disk
-    path = out / "run.json"
+    claim(out, "run", run)
+
+
+def claim(out, kind, what):
+    """Note in ``out / f"{kind}.json"`` what the folder is for; refuse a folder that is for something else.
+
+    Raises TrainingError, see ``train``.
+    """
+    what = json.loads(json.dumps(what))  # tuples become lists, as they do on disk
+    path = out / f"{kind}.json"
     if path.exists():
-        earlier = json.loads(path.read_text())
-        differing = list(differences(earlier, run))
+        differing = list(differences(json.loads(path.read_text()), what))
         if differing:
             raise TrainingError(
-                f"out {str(out)!r} holds a run with another {'; '.join(differing)}. "
+                f"out {str(out)!r} holds a {kind} with another {'; '.join(differing)}. "
                 "Choose another folder, or delete it to begin anew."
             )
         return
     with replacing(path) as draft:
-        draft.write_text(json.dumps(run, indent=2))
+        draft.write_text(json.dumps(what, indent=2))
 
 
 def differences(earlier, now, prefix=""):

@@ -8,10 +8,11 @@ import json
 
 import numpy as np
 
-from audiozoo.data.pipelines import HeldOut, training_pairs
+from audiozoo.data.pipelines import training_pairs
 from audiozoo.errors import SearchError
 from audiozoo.metrics import MelStatistics, frechet_distance_from_moments, kad, multi_scale_spectral_distance
 from audiozoo.models import VAE, AudioModel
+from audiozoo.training.callbacks import evenly
 from audiozoo.training.train import full_config
 from audiozoo.zoo import load
 
@@ -103,9 +104,9 @@ def score(objective, run, preset, crops):
 
 def judged(crops):
     """Inputs and targets of the held-out clips that sounds are judged by."""
-    places = HeldOut(crops).places
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), JUDGED_CLIPS)).round().astype(int))
-    return training_pairs(crops.collate(*zip(*(places[index] for index in chosen), strict=True)))
+    places = crops.validation_places()
+    chosen = (places[index] for index in evenly(len(places), JUDGED_CLIPS))
+    return training_pairs(crops.collate(*zip(*chosen, strict=True)))
 
 
 def rendered(model, inputs, batch_size):

@@ -26,6 +26,10 @@ SILENCE_SECONDS = 60.0  # without one, after which it counts as dead
 class Durable:
     """Mixed into an oracle: state on disk that is always whole, and trials that no dead worker keeps."""
 
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self._last_beats = {}  # of each worker: its last sign of life, and when it was seen
+
     def save(self):
         with replacing(self._get_oracle_fname()) as draft:
             draft.write_text(json.dumps(self.get_state()))
@@ -53,8 +57,6 @@ class Durable:
 
     def take_back(self):
         """Put the trials of workers that have died back into the queue."""
-        if not hasattr(self, "_last_beats"):
-            self._last_beats = {}
         for tuner_id, trial in list(self.ongoing_trials.items()):
             if self.silent_seconds(tuner_id) > SILENCE_SECONDS:
                 del self.ongoing_trials[tuner_id], self._last_beats[tuner_id]

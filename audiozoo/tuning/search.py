@@ -16,9 +16,9 @@ import keras_tuner
 from audiozoo import registry
 from audiozoo.arguments import check_range, check_whole
 from audiozoo.atomic import make_folder, replacing, replacing_folder
-from audiozoo.errors import InvalidPreset, OutputError, SearchError, TrainingError, one_line
+from audiozoo.errors import InvalidPreset, OutputError, SearchError, one_line
 from audiozoo.progress import counter
-from audiozoo.training.train import differences, material_for, train
+from audiozoo.training.train import claim, material_for, train
 from audiozoo.tuning import objectives, report, space
 from audiozoo.tuning.oracles import ALGORITHMS, SignsOfLife, new_oracle
 
@@ -100,16 +100,17 @@ def search(
     space.check_given(preset, material.config)
     objectives.check_held_out(material.crops, data, objective)
     out = make_folder(out)
-    claim(
-        out,
-        preset=preset.model_dump(mode="json", include={"architecture", "config", "train", "tune"}),
-        recordings=material.files,
-        algorithm=algorithm,
-        objective=objective,
-        executions=executions,
-        epochs=epochs,
-        seed=seed,
-    )
+    # Not the number of trials: a finished search can be prolonged.
+    what = {
+        "preset": preset.model_dump(mode="json", include={"architecture", "config", "train", "tune"}),
+        "recordings": material.files,
+        "algorithm": algorithm,
+        "objective": objective,
+        "executions": executions,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    claim(out, "search", what)
     oracle = new_oracle(
         algorithm,
         objective=objective,
@@ -167,25 +168,6 @@ def check_arguments(algorithm, trials, executions, max_hours, epochs, seed):
             check_range("max_hours", max_hours, 0.0, math.inf)
     except ValueError as error:
         raise SearchError(one_line(error)) from None
-
-
-def claim(out, **what):
-    """Note in the folder what is searched; refuse a folder that searches something else.
-
-    The number of trials is not part of it: a finished search can be prolonged.
-    """
-    what = json.loads(json.dumps(what))
-    path = out / "search.json"
-    if path.exists():
-        differing = list(differences(json.loads(path.read_text()), what))
-        if differing:
-            raise TrainingError(
-                f"out {str(out)!r} holds a search with another {'; '.join(differing)}. Choose another "
-                "folder, or delete it to begin anew."
-            )
-        return
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(what, indent=2))
 
 
 class _Ended(keras_tuner.errors.FatalError):

@@ -423,7 +423,6 @@ def test_a_worker_that_gives_signs_of_life_is_not_given_up(tmp_path, monkeypatch
     found = space.hyperparameters(tiny(BETAS))
     oracle = oracles.new_oracle("random", objective="val_loss", space=found, trials=3, epochs=1, seed=0)
     oracle._set_project_dir(str(tmp_path), "trials")
-    oracle._last_beats = {}
     with oracles.SignsOfLife(tmp_path / "trials", "tuner0"):
         time.sleep(0.1)
         oracle.silent_seconds("tuner0")
