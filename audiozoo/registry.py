@@ -106,6 +106,11 @@ class Train(_Section):
         learning_rate: of Adam, in the first epoch.
         warmup_steps: batches over which the learning rate rises to that.
         decay_per_epoch: factor on the learning rate after each epoch.
+        adam_beta_1, adam_beta_2: decay of Adam's averages of the gradient and of its square.
+        discriminator_rate: learning rate of the discriminator as a multiple of the generator's, where there
+            is one.
+        adversarial_from_epoch: epochs in which such a model learns to reconstruct alone, before its
+            discriminator takes part.
         batch_size: clips, or images.
         clip_seconds: length of a clip.
         average_momentum: of the running average of the weights that is validated and kept, such as 0.999;
@@ -127,6 +132,10 @@ class Train(_Section):
     learning_rate: Annotated[PositiveNumber, Field(le=1)] = 1e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     decay_per_epoch: Annotated[PositiveNumber, Field(le=1)] = 0.99
+    adam_beta_1: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    adam_beta_2: Annotated[Number, Field(ge=0, lt=1)] = 0.999
+    discriminator_rate: PositiveNumber = 1.0
+    adversarial_from_epoch: Annotated[int, Field(ge=0)] = 0
     batch_size: PositiveInteger = 16
     clip_seconds: Annotated[PositiveNumber, Field(le=600)] = 4.0
     average_momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.0

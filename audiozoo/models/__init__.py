@@ -1,5 +1,6 @@
 """Architectures, one a file. Importing this package registers them all with Keras."""
 
+from audiozoo.models.adversarial import AdversarialModel
 from audiozoo.models.audio_vae import AudioVAE
 from audiozoo.models.base import AudioModel
 from audiozoo.models.compact_vae import CompactVAE
@@ -12,6 +13,7 @@ from audiozoo.models.vae import VAE
 
 __all__ = [
     "VAE",
+    "AdversarialModel",
     "AudioModel",
     "AudioVAE",
     "CompactVAE",

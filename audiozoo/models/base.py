@@ -24,12 +24,15 @@ class AudioModel(keras.Model):
         preset: the preset that the model was loaded from, or None.
         trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, ``"clips"``, files
             of any sound, or ``"images"``.
+        judged_by_loss: whether the epoch with the lowest loss of what is held out is the best one; otherwise
+            the last is kept.
         gains_from_xla: whether XLA is worth its compilation under TensorFlow on a CPU.
     """
 
     architectures: dict[str, type["AudioModel"]] = {}
     preset: registry.Preset | None = None
     trains_on: str
+    judged_by_loss = True
     gains_from_xla = True
 
     def __init_subclass__(cls, *, abstract=False, **kwargs):
@@ -65,6 +68,10 @@ class AudioModel(keras.Model):
         Args:
             batches: iterable of training batches, dicts of arrays. It may be left unread.
         """
+
+    def released_weights(self):
+        """Values of the weights that a preset holds: those of a model that was just made, in its order."""
+        return self.get_weights()
 
     def render(self, inputs):
         """What a batch of training inputs becomes, to be heard or seen beside its target."""
@@ -112,7 +119,7 @@ class AudioModel(keras.Model):
         config = {key: value for key, value in self.get_config().items() if key != "name"}
         # A fresh instance: a compiled one would write its optimizer along with its weights.
         copy = type(self)(**config)
-        copy.set_weights(self.get_weights())
+        copy.set_weights(self.released_weights())
         full, half = folder / "full.weights.h5", folder / f"{name}.weights.h5"
         copy.save_weights(full)
         weights.halve(full, half)

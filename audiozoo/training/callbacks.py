@@ -56,6 +56,21 @@ class BetaWarmup(keras.callbacks.Callback):
         logs["beta"] = self.value
 
 
+class AdversarialFrom(keras.callbacks.Callback):
+    """Lets a model's discriminator take part from some epoch on, whether the run was interrupted or not.
+
+    Args:
+        epoch: number of epochs without it.
+    """
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.set_adversarial(epoch >= self.epoch)
+
+
 class Progress(keras.callbacks.Callback):
     """Keeps the run: checkpoint, history, and the preset of the best epoch so far.
 
@@ -63,7 +78,8 @@ class Progress(keras.callbacks.Callback):
         folder: of the run.
         checkpoint: ``checkpoint.Checkpoint`` of the model.
         restored: what its ``restore`` gave.
-        save_best: called with the logs whenever the monitored loss is the lowest so far.
+        save_best: called with the logs whenever the monitored loss is the lowest so far; after every epoch
+            where the model is not ``judged_by_loss``.
         max_minutes: end the run after the epoch in which this much time has passed, or None.
     """
 
@@ -86,7 +102,7 @@ class Progress(keras.callbacks.Callback):
         logs = {name: float(value) for name, value in logs.items()}
         self.history.append({"epoch": epoch + 1, "core_seconds": round(self.core_seconds, 1), **logs})
         monitored = logs.get("val_loss", logs["loss"])
-        if monitored < self.best:
+        if monitored < self.best or not self.model.judged_by_loss:
             self.best = monitored
             self.save_best(logs)
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)

@@ -13,10 +13,11 @@ from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import read_audio
 from audiozoo.data.pipelines import HeldOut, training_stream
 from audiozoo.errors import AudioError, DataError, InvalidPreset, TrainingError, one_line
-from audiozoo.models import VAE, AudioModel
+from audiozoo.models import VAE, AdversarialModel, AudioModel
 from audiozoo.models.base import jit_choice
 from audiozoo.training.averaging import AveragedValidation, averaged_weights
 from audiozoo.training.callbacks import (
+    AdversarialFrom,
     BetaWarmup,
     FiniteLoss,
     LatentScatter,
@@ -58,7 +59,8 @@ def train(
         preset: name or path of a preset with a ``train`` section, or a ``registry.Preset``.
         data: folder of recordings of one instrument, or for a model that trains on clips of any sound files;
             for one that trains on images see ``audiozoo.data.images.load_images``.
-        out: folder of the run: ``preset/`` (best epoch so far; ``audiozoo.load`` opens it),
+        out: folder of the run: ``preset/`` (best epoch so far, or the last one of a model that no loss
+            judges; ``audiozoo.load`` opens it),
             ``checkpoint.npz``, ``history.jsonl``, ``examples/``, ``logs/`` for TensorBoard.
         epochs: total number, instead of the preset's.
         max_minutes: end after the epoch in which this much time has passed.
@@ -177,21 +179,32 @@ def new_model(preset, data, material):
 
 def compile_for_training(model, settings):
     """Give a model its optimizer and loss, as ``registry.Train`` says."""
-    rate = WarmupThenDecay(
-        learning_rate=settings.learning_rate,
+    momentum = settings.average_momentum
+    optimizer = adam(settings, use_ema=momentum > 0.0, ema_momentum=momentum)
+    if isinstance(model, AdversarialModel):
+        other = adam(settings, rate=settings.discriminator_rate)
+        model.compile(optimizer, discriminator_optimizer=other, jit_compile=jit_choice(model))
+    else:
+        model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
+
+
+def adam(settings, *, rate=1.0, **average):
+    """Adam with the learning rate, times ``rate``, and the momentum that ``registry.Train`` says."""
+    schedule = WarmupThenDecay(
+        learning_rate=rate * settings.learning_rate,
         warmup_steps=settings.warmup_steps,
         decay_per_epoch=settings.decay_per_epoch,
         steps_per_epoch=settings.steps_per_epoch,
     )
-    momentum = settings.average_momentum
-    optimizer = keras.optimizers.Adam(rate, use_ema=momentum > 0.0, ema_momentum=momentum)
-    model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
+    momentum = {"beta_1": settings.adam_beta_1, "beta_2": settings.adam_beta_2}
+    return keras.optimizers.Adam(schedule, **momentum, **average)
 
 
 def callbacks_of_learning(settings):
     """The callbacks that a run cannot do without, in their order; those that only write come after."""
     warmup = [BetaWarmup(settings.beta_warmup_epochs)] if settings.beta_warmup_epochs else []
-    return [FiniteLoss(), AveragedValidation(), *warmup]
+    start = [AdversarialFrom(settings.adversarial_from_epoch)] if settings.adversarial_from_epoch else []
+    return [FiniteLoss(), AveragedValidation(), *warmup, *start]
 
 
 def begin_with(model, initial, *, given):
