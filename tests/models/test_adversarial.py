@@ -1,11 +1,11 @@
 import keras
 import numpy as np
 import pytest
+from cases import numpy_of
 from keras import layers, ops
 
 from audiozoo.losses import adversarial
 from audiozoo.models.adversarial import AdversarialModel
-from cases import numpy_of
 
 ITEMS, NUMBERS = 4, 3
 
