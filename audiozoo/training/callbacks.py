@@ -78,14 +78,14 @@ class Progress(keras.callbacks.Callback):
         folder: of the run.
         checkpoint: ``checkpoint.Checkpoint`` of the model.
         restored: what its ``restore`` gave.
-        save_best: called with the logs whenever the monitored loss is the lowest so far; after every epoch
-            where the model is not ``judged_by_loss``.
+        save_best: called with the logs whenever the monitored loss is the lowest so far.
+        judged_by_loss: False calls ``save_best`` after every epoch.
         max_minutes: end the run after the epoch in which this much time has passed, or None.
     """
 
-    def __init__(self, folder, checkpoint, restored, *, save_best, max_minutes=None):
+    def __init__(self, folder, checkpoint, restored, *, save_best, judged_by_loss=True, max_minutes=None):
         super().__init__()
-        self.checkpoint, self.save_best = checkpoint, save_best
+        self.checkpoint, self.save_best, self.judged_by_loss = checkpoint, save_best, judged_by_loss
         self.history_path = pathlib.Path(folder) / "history.jsonl"
         self.best = restored.get("best", math.inf)
         self.history = restored.get("history", [])
@@ -102,7 +102,7 @@ class Progress(keras.callbacks.Callback):
         logs = {name: float(value) for name, value in logs.items()}
         self.history.append({"epoch": epoch + 1, "core_seconds": round(self.core_seconds, 1), **logs})
         monitored = logs.get("val_loss", logs["loss"])
-        if monitored < self.best or not self.model.judged_by_loss:
+        if monitored < self.best or not self.judged_by_loss:
             self.best = monitored
             self.save_best(logs)
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)

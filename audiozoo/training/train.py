@@ -127,7 +127,14 @@ def train(
 
     held_out = HeldOut(crops)
     example = held_out[0] if len(held_out) else None
-    keeper = Progress(out, checkpoint, restored, save_best=save_best, max_minutes=max_minutes)
+    keeper = Progress(
+        out,
+        checkpoint,
+        restored,
+        save_best=save_best,
+        judged_by_loss=model.judged_by_loss,
+        max_minutes=max_minutes,
+    )
     shown = [Viewing(out, example) if seen else Listening(out, example, monitors)] if examples else []
     if examples and isinstance(model, VAE):
         shown.append(LatentScatter(out, crops, items=SCATTERED_IMAGES if seen else SCATTERED_CLIPS))

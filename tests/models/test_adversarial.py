@@ -6,6 +6,9 @@ from keras import layers, ops
 
 from audiozoo.losses import adversarial
 from audiozoo.models.adversarial import AdversarialModel
+from audiozoo.training.averaging import averaged_weights
+from audiozoo.training.callbacks import AdversarialFrom
+from audiozoo.training.checkpoint import Checkpoint
 
 ITEMS, NUMBERS = 4, 3
 
@@ -177,3 +180,60 @@ def test_a_compiled_model_is_saved_with_both_optimizers(tmp_path):
     loaded.train_on_batch(*data())
     for a, b in zip(model.weights, loaded.weights, strict=True):
         np.testing.assert_allclose(numpy_of(a), numpy_of(b), atol=1e-7)
+
+
+class Watch(keras.callbacks.Callback):
+    """Notes the discriminator's first matrix at the end of every epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append(numpy_of(self.model.discriminator.hidden.kernel))
+
+
+@pytest.mark.parametrize("first_epoch", [0, 2])
+def test_in_one_run_the_discriminator_may_begin_later(first_epoch):
+    model, before = trained(0)
+    watch = Watch()
+    inputs, real = data()
+    history = model.fit(
+        inputs,
+        real,
+        epochs=4,
+        initial_epoch=first_epoch,
+        callbacks=[AdversarialFrom(2), watch],
+        validation_data=(inputs, real),
+        verbose=0,
+    ).history
+    moved = [not np.array_equal(kernel, before[1]) for kernel in watch.seen]
+    assert moved == [False, False, True, True][first_epoch:]
+    for name in ("discriminator_loss", "val_discriminator_loss"):
+        assert [value > 0.0 for value in history[name]] == moved
+
+
+def test_a_checkpoint_holds_both_optimizers(tmp_path):
+    def make():
+        return trained(0, optimizers=(keras.optimizers.Adam(0.1, use_ema=True), keras.optimizers.Adam(0.2)))[
+            0
+        ]
+
+    def weights_after(model, steps):
+        for _ in range(steps):
+            model.train_on_batch(*data())
+        return [numpy_of(weight) for weight in model.weights]
+
+    whole, first, second = make(), make(), make()
+    expected = weights_after(whole, 5)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", first)
+    weights_after(first, 3)
+    checkpoint.save(epoch=3)
+    assert Checkpoint(tmp_path / "checkpoint.npz", second).restore() == {"epoch": 3}
+    for actual, wanted in zip(weights_after(second, 2), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+    with averaged_weights(whole), averaged_weights(second):
+        for a, b in zip(whole.weights, second.weights, strict=True):
+            np.testing.assert_array_equal(numpy_of(a), numpy_of(b))
+        assert not np.array_equal(numpy_of(whole.weights[0]), expected[0])
+        np.testing.assert_array_equal(numpy_of(whole.weights[1]), expected[1])

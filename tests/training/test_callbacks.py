@@ -77,6 +77,14 @@ def test_without_validation_the_training_loss_decides(tmp_path):
     assert [logs["loss"] for logs in best] == [3.0, 2.0]
 
 
+def test_the_last_epoch_is_kept_where_no_loss_judges(tmp_path):
+    kept = []
+    progress = Progress(tmp_path, Notes(), {}, save_best=kept.append, judged_by_loss=False)
+    for epoch, loss in enumerate([3.0, 2.0, 2.5]):
+        progress.on_epoch_end(epoch, {"loss": 9.0, "val_loss": loss})
+    assert [logs["val_loss"] for logs in kept] == [3.0, 2.0, 2.5]
+
+
 def test_a_resumed_run_knows_its_history_and_its_best(tmp_path):
     notes, best = Notes(), []
     first = {"epoch": 1, "core_seconds": 60.0, "loss": 2.0}
