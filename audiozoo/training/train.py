@@ -282,18 +282,29 @@ def claim_folder(out, preset, settings, files, initial, validation_files):
         "initial": None if initial is None else registry.info(initial).weights.sha256,
         "validation_files": validation_files,
     }
-    claim(out, "run", run)
+    claim(out, "run", run, defaults={"train": registry.Train().model_dump(exclude={"epochs"})})
 
 
-def claim(out, kind, what):
+def claim(out, kind, what, *, defaults=None):
     """Note in ``out / f"{kind}.json"`` what the folder is for; refuse a folder that is for something else.
 
-    Raises TrainingError, see ``train``.
+    Args:
+        out: the folder.
+        kind: what it holds, for the name of the file and the message.
+        what: nested dict.
+        defaults: dict of a part of ``what`` to the values that count where the folder, made by an earlier
+            version, says nothing of them.
+
+    Raises:
+        TrainingError: see ``train``.
     """
     what = json.loads(json.dumps(what))  # tuples become lists, as they do on disk
     path = out / f"{kind}.json"
     if path.exists():
-        differing = list(differences(json.loads(path.read_text()), what))
+        earlier = json.loads(path.read_text())
+        for part, values in (defaults or {}).items():
+            earlier[part] = values | earlier[part]
+        differing = list(differences(earlier, what))
         if differing:
             raise TrainingError(
                 f"out {str(out)!r} holds a {kind} with another {'; '.join(differing)}. "
@@ -306,9 +317,10 @@ def claim(out, kind, what):
 
 def differences(earlier, now, prefix=""):
     """``name (earlier value, now value)`` of every entry of two nested dicts that is not the same."""
-    for key in now:
-        before = earlier.get(key) if isinstance(earlier, dict) else None
-        if isinstance(now[key], dict):
-            yield from differences(before, now[key], f"{prefix}{key}.")
-        elif before != now[key]:
-            yield f"{prefix}{key} (was {before}, is {now[key]})"
+    earlier = earlier if isinstance(earlier, dict) else {}
+    for key in now | earlier:
+        before, after = earlier.get(key), now.get(key)
+        if isinstance(after, dict):
+            yield from differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key} (was {before}, is {after})"

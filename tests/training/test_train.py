@@ -305,6 +305,16 @@ def test_other_settings_in_the_same_folder_are_refused(whole, data, changed, nam
     assert (whole[0] / "run.json").read_text() == before
 
 
+def test_a_run_of_a_version_that_had_fewer_settings_goes_on(whole, data, preset, tmp_path):
+    out = shutil.copytree(whole[0], tmp_path / "run")
+    noted = json.loads((out / "run.json").read_text())
+    assert noted["train"].pop("adam_beta_1") == 0.9
+    (out / "run.json").write_text(json.dumps(noted))
+    assert train(preset, data, out=out, progress=False)["epochs"] == whole[1]["epochs"]
+    with pytest.raises(TrainingError, match=r"train.adam_beta_1 \(was 0.9, is 0.8\)"):
+        train(tiny(adam_beta_1=0.8), data, out=out, progress=False)
+
+
 def test_other_recordings_in_the_same_folder_are_refused(whole, data, preset, tmp_path):
     other = shutil.copytree(data, tmp_path / "data")
     longer = FMPlucks(num_recordings=1, duration_seconds=3.5).recording(0)
