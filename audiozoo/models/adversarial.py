@@ -48,10 +48,10 @@ class AdversarialModel(AudioModel, abstract=True):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.adversarial = True
-        self.trackers = {
-            name: keras.metrics.Mean(name)
-            for name in ("discriminator_loss", "generator_loss", "reconstruction_loss")
-        }
+        names = ["discriminator_loss", "generator_loss"]
+        if type(self).reconstruction_loss is not AdversarialModel.reconstruction_loss:
+            names.append("reconstruction_loss")
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
 
     # --- Of the subclass ---
 
@@ -121,7 +121,7 @@ class AdversarialModel(AudioModel, abstract=True):
             raise ValueError("sample_weight must be None: every item counts the same. Draw some more often.")
         y = ops.convert_to_tensor(y)
         reconstruction = self.reconstruction_loss(y, y_pred)
-        self.trackers["reconstruction_loss"].update_state(reconstruction)
+        self.track(reconstruction_loss=reconstruction)
         if not self.adversarial:
             # Optimizers ask for a gradient of every weight: for those that do not take part it is 0.
             idle = sum(
@@ -141,9 +141,14 @@ class AdversarialModel(AudioModel, abstract=True):
             training=training,
         )
         generator_loss = self.generator_loss(keras.tree.map_structure(ops.stop_gradient, real), held)
-        self.trackers["discriminator_loss"].update_state(discriminator_loss)
-        self.trackers["generator_loss"].update_state(generator_loss)
+        self.track(discriminator_loss=discriminator_loss, generator_loss=generator_loss)
         return discriminator_loss + generator_loss + reconstruction
+
+    def track(self, **losses):
+        """Take losses into the log, of the parts that this model has."""
+        for name, loss in losses.items():
+            if name in self.trackers:
+                self.trackers[name].update_state(loss)
 
     # --- Weights ---
 
