@@ -57,6 +57,26 @@ class GRU(layers.GRU):
         """``(3 * units,)``."""
         return self._weight(self.cell.bias)[0]
 
+    @staticmethod
+    def side_by_side(cells, projected):
+        """Several of these, of equal width, in one loop.
+
+        Args:
+            cells: list of GRU.
+            projected: list of what the ``project`` of each returned, all of one shape.
+
+        Returns:
+            ``(batch, frames, len(cells) * units)``.
+        """
+        if cells[0].stock:
+            states = [cell.recur(inputs)[0] for cell, inputs in zip(cells, projected, strict=True)]
+            return ops.concatenate(states, axis=-1)
+        kernel = ops.stack([cell._weight(cell.cell.recurrent_kernel) for cell in cells])
+        bias = ops.stack([cell._weight(cell.cell.bias)[1][None] for cell in cells])
+        projected = ops.transpose(ops.stack(projected), (2, 0, 1, 3))
+        states = gru_sequence(projected, ops.zeros_like(projected[0, :, :, : cells[0].units]), kernel, bias)
+        return ops.concatenate([ops.transpose(states[:, i], (1, 0, 2)) for i in range(len(cells))], axis=-1)
+
     def recur(self, projected, initial_state=None):
         """Sequence and final state from ``project``'s result ``(batch, frames, 3 * units)``."""
         projected = ops.transpose(projected, (1, 0, 2))
@@ -90,57 +110,66 @@ def gru_sequence(projected, initial_state, kernel, bias):
     from all dh together.
 
     Args:
-        projected: ``(frames, batch, 3 * units)``, what the inputs add to the gates z, r, c.
-        initial_state: ``(batch, units)``.
-        kernel: ``(units, 3 * units)``.
-        bias: ``(3 * units,)``, added to ``state @ kernel``.
+        projected: ``(frames, batch, 3 * units)``, what the inputs add to the gates z, r, c; or ``(frames,
+            cells, batch, 3 * units)`` for several cells side by side.
+        initial_state: ``(batch, units)``, or ``(cells, batch, units)``.
+        kernel: ``(units, 3 * units)``, or ``(cells, units, 3 * units)``.
+        bias: ``(3 * units,)``, added to ``state @ kernel``; or ``(cells, 1, 3 * units)``.
 
     Returns:
-        ``(frames, batch, units)``.
+        ``(frames, batch, units)``, or ``(frames, cells, batch, units)``.
     """
-    units = kernel.shape[0]
+    units = kernel.shape[-2]
 
     def step(record, x):
-        state = record[:, :units]
+        state = record[..., :units]
         gates = ops.matmul(state, kernel) + bias
-        z = ops.sigmoid(x[:, :units] + gates[:, :units])
-        r = ops.sigmoid(x[:, units : 2 * units] + gates[:, units : 2 * units])
-        c = ops.tanh(x[:, 2 * units :] + r * gates[:, 2 * units :])
-        record = ops.concatenate([c + z * (state - c), z, r, c, gates[:, 2 * units :]], axis=1)
+        z = ops.sigmoid(x[..., :units] + gates[..., :units])
+        r = ops.sigmoid(x[..., units : 2 * units] + gates[..., units : 2 * units])
+        c = ops.tanh(x[..., 2 * units :] + r * gates[..., 2 * units :])
+        record = ops.concatenate([c + z * (state - c), z, r, c, gates[..., 2 * units :]], axis=-1)
         return record, record
 
     # The record is carried along only because TensorFlow's scan wants outputs shaped like the state.
-    first = ops.concatenate([initial_state, ops.tile(ops.zeros_like(initial_state), (1, 4))], axis=1)
+    first = ops.concatenate([initial_state, *[ops.zeros_like(initial_state)] * 4], axis=-1)
     _, records = ops.scan(step, first, projected)
     states = records[..., :units]
 
     def gradient(*unused, upstream=None):  # PyTorch passes it by name, and the inputs by place
         upstream = unused[0] if upstream is None else upstream
-        z, r, c, gate_c = ops.split(records[..., units:], 4, axis=2)
+        z, r, c, gate_c = ops.split(records[..., units:], 4, axis=-1)
         previous = ops.concatenate([initial_state[None], states[:-1]], axis=0)
         to_z = (previous - c) * z * (1.0 - z)
         to_c = (1.0 - z) * (1.0 - c * c)
         to_r = to_c * gate_c * r * (1.0 - r)
-        to_gates = ops.concatenate([to_z, to_r, to_c * r], axis=2)
-        transposed = ops.transpose(kernel)
+        to_gates = ops.concatenate([to_z, to_r, to_c * r], axis=-1)
+        transposed = ops.swapaxes(kernel, -1, -2)
 
         def step_back(later, now):
             upstream, z, to_gates = now
             dh = upstream + later[1]
-            return_ = dh * z + ops.matmul(ops.tile(dh, (1, 3)) * to_gates, transposed)
+            return_ = dh * z + ops.matmul(three_times(dh) * to_gates, transposed)
             pair = ops.stack([dh, return_])
             return pair, pair
 
         last = ops.zeros_like(ops.stack([initial_state, initial_state]))
         final, pairs = ops.scan(step_back, last, (upstream, z, to_gates), reverse=True)
         dh = pairs[:, 0]
-        d_gates = ops.tile(dh, (1, 1, 3)) * to_gates
-        d_projected = ops.concatenate([d_gates[..., : 2 * units], dh * to_c], axis=2)
-        flat = ops.reshape(d_gates, (-1, 3 * units))
-        d_kernel = ops.matmul(ops.transpose(ops.reshape(previous, (-1, units))), flat)
-        return d_projected, final[1], d_kernel, ops.sum(flat, axis=0)
+        d_gates = three_times(dh) * to_gates
+        d_projected = ops.concatenate([d_gates[..., : 2 * units], dh * to_c], axis=-1)
+        if len(kernel.shape) == 2:
+            flat = ops.reshape(d_gates, (-1, 3 * units))
+            d_kernel = ops.matmul(ops.transpose(ops.reshape(previous, (-1, units))), flat)
+            return d_projected, final[1], d_kernel, ops.sum(flat, axis=0)
+        d_kernel = ops.einsum("tgbu,tgbv->guv", previous, d_gates)
+        return d_projected, final[1], d_kernel, ops.sum(d_gates, axis=(0, 2))[:, None]
 
     return states, gradient
+
+
+def three_times(array):
+    """An array beside itself, for each of the gates."""
+    return ops.concatenate([array, array, array], axis=-1)
 
 
 @keras.saving.register_keras_serializable("audiozoo")
@@ -187,6 +216,13 @@ class MinGRU(layers.Layer):
     def input_bias(self):
         """``(2 * units,)``."""
         return ops.cast(ops.convert_to_tensor(self.gates.bias), self.compute_dtype)
+
+    @staticmethod
+    def side_by_side(cells, projected):
+        """As ``GRU.side_by_side``."""
+        gates, candidates = zip(*(ops.split(inputs, 2, axis=-1) for inputs in projected), strict=True)
+        together = ops.concatenate([*gates, *candidates], axis=-1)
+        return cells[0].recur(together)[0]  # without weights of its own, of any width
 
     def recur(self, projected, initial_state=None):
         """Sequence and final state from ``project``'s result ``(batch, frames, 2 * units)``."""

@@ -161,3 +161,42 @@ def test_all_gradients_of_the_linear_recurrence_against_differences(frames):
 
         # Linear in drive and state; a product of 13 decays moves by 1e-3 relative at a step of 1e-3.
         assert_gradient_matches_differences(value, point, step=1e-2, tolerance=2e-3)
+
+
+@pytest.mark.parametrize("kind", [GRU, MinGRU])
+def test_side_by_side_is_one_after_the_other_with_its_gradients(kind):
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((2, 7, 3)).astype("float32")
+    cells = [kind(5), kind(5)]
+    for cell in cells:
+        cell.build((None, None, 3))
+        cell.set_weights([rng.uniform(-1, 1, weight.shape) for weight in cell.get_weights()])
+    upstream = rng.standard_normal((2, 7, 10)).astype("float32")
+
+    def both(point):
+        return kind.side_by_side(
+            cells, [cell.project(x) for cell, x in zip(cells, turned(point), strict=True)]
+        )
+
+    def each(point):
+        states = [cell(x)[0] for cell, x in zip(cells, turned(point), strict=True)]
+        return ops.concatenate(states, axis=-1)
+
+    def turned(point):
+        return point, ops.flip(point, axis=1)
+
+    found, expected = (ops.convert_to_numpy(of(ops.convert_to_tensor(inputs))) for of in (both, each))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    variables = [variable for cell in cells for variable in cell.trainable_variables]
+    for index, weight in enumerate(variables):
+
+        def value(of, index=index):
+            def loss(point):
+                with keras.StatelessScope(state_mapping=[(variables[index], ops.convert_to_tensor(point))]):
+                    return ops.sum(of(ops.convert_to_tensor(inputs)) * ops.convert_to_tensor(upstream))
+
+            return loss
+
+        point = ops.convert_to_numpy(weight)
+        one, other = gradient_of(value(both), point), gradient_of(value(each), point)
+        np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
