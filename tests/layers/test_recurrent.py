@@ -1,5 +1,7 @@
 """Recurrent layers against Keras's own, PyTorch's, and a plain loop."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -173,30 +175,23 @@ def test_side_by_side_is_one_after_the_other_with_its_gradients(kind):
         cell.set_weights([rng.uniform(-1, 1, weight.shape) for weight in cell.get_weights()])
     upstream = rng.standard_normal((2, 7, 10)).astype("float32")
 
-    def both(point):
-        return kind.side_by_side(
-            cells, [cell.project(x) for cell, x in zip(cells, turned(point), strict=True)]
-        )
+    def both(x):
+        pairs = zip(cells, (x, ops.flip(x, axis=1)), strict=True)
+        return kind.side_by_side(cells, [cell.project(way) for cell, way in pairs])
 
-    def each(point):
-        states = [cell(x)[0] for cell, x in zip(cells, turned(point), strict=True)]
-        return ops.concatenate(states, axis=-1)
+    def each(x):
+        pairs = zip(cells, (x, ops.flip(x, axis=1)), strict=True)
+        return ops.concatenate([cell(way)[0] for cell, way in pairs], axis=-1)
 
-    def turned(point):
-        return point, ops.flip(point, axis=1)
-
-    found, expected = (ops.convert_to_numpy(of(ops.convert_to_tensor(inputs))) for of in (both, each))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    x = ops.convert_to_tensor(inputs)
+    np.testing.assert_allclose(ops.convert_to_numpy(both(x)), ops.convert_to_numpy(each(x)), atol=1e-6)
     variables = [variable for cell in cells for variable in cell.trainable_variables]
-    for index, weight in enumerate(variables):
+    for variable in variables:
 
-        def value(of, index=index):
-            def loss(point):
-                with keras.StatelessScope(state_mapping=[(variables[index], ops.convert_to_tensor(point))]):
-                    return ops.sum(of(ops.convert_to_tensor(inputs)) * ops.convert_to_tensor(upstream))
+        def loss(point, of, variable=variable):
+            with keras.StatelessScope(state_mapping=[(variable, ops.convert_to_tensor(point))]):
+                return ops.sum(of(ops.convert_to_tensor(inputs)) * ops.convert_to_tensor(upstream))
 
-            return loss
-
-        point = ops.convert_to_numpy(weight)
-        one, other = gradient_of(value(both), point), gradient_of(value(each), point)
+        value = ops.convert_to_numpy(variable)
+        one, other = (gradient_of(functools.partial(loss, of=of), value) for of in (both, each))
         np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
