@@ -1,5 +1,6 @@
 """The shared layer library; every class is serializable."""
 
+from audiozoo.layers.axial import CentralizedLayer, FrequencyDelayedLayer, TimeDelayedLayer
 from audiozoo.layers.convolution import Convolution, NormalizedDense, TransposedConvolution
 from audiozoo.layers.frontends import AudioTransform
 from audiozoo.layers.normalization import InstanceNorm
@@ -16,9 +17,11 @@ from audiozoo.layers.weight_norm import fold_weight_norm
 __all__ = [
     "GRU",
     "AudioTransform",
+    "CentralizedLayer",
     "Convolution",
     "Downsample1D",
     "FilteredNoiseSynth",
+    "FrequencyDelayedLayer",
     "GaussianHead",
     "HarmonicSynth",
     "InstanceNorm",
@@ -30,6 +33,7 @@ __all__ = [
     "Sampling",
     "SeedResnet1DBlock",
     "Synth",
+    "TimeDelayedLayer",
     "TimePool",
     "TimeSpread",
     "TransposedConvolution",

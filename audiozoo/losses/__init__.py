@@ -8,6 +8,7 @@ from audiozoo.losses.adversarial import (
     mean_feature_matching,
     paired_feature_matching,
 )
+from audiozoo.losses.mixture import mixture_negative_log_likelihood, mixture_parameters
 from audiozoo.losses.reconstruction import (
     reconstruction_error,
     relative_spectral_error,
@@ -35,6 +36,8 @@ __all__ = [
     "least_squares_discriminator",
     "least_squares_generator",
     "mean_feature_matching",
+    "mixture_negative_log_likelihood",
+    "mixture_parameters",
     "paired_feature_matching",
     "reconstruction_error",
     "relative_spectral_error",
