@@ -1,5 +1,6 @@
 """The shared layer library; every class is serializable."""
 
+from audiozoo.layers.conditional import ConditionalBatchNorm, Projection
 from audiozoo.layers.convolution import Convolution, NormalizedDense, TransposedConvolution
 from audiozoo.layers.frontends import AudioTransform
 from audiozoo.layers.normalization import InstanceNorm
@@ -16,6 +17,7 @@ from audiozoo.layers.weight_norm import fold_weight_norm
 __all__ = [
     "GRU",
     "AudioTransform",
+    "ConditionalBatchNorm",
     "Convolution",
     "Downsample1D",
     "FilteredNoiseSynth",
@@ -25,6 +27,7 @@ __all__ = [
     "MinGRU",
     "NormalizedDense",
     "Perceptron",
+    "Projection",
     "Resnet1DBlock",
     "Reverb",
     "Sampling",
