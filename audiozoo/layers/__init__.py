@@ -7,7 +7,7 @@ from audiozoo.layers.normalization import InstanceNorm
 from audiozoo.layers.perceptron import Perceptron
 from audiozoo.layers.recurrent import GRU, MinGRU
 from audiozoo.layers.resampling import Downsample1D, Upsample1D
-from audiozoo.layers.residual import Resnet1DBlock, SeedResnet1DBlock
+from audiozoo.layers.residual import DilatedResidual, Resnet1DBlock, SeedResnet1DBlock
 from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.sampling import GaussianHead, Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
@@ -19,6 +19,7 @@ __all__ = [
     "AudioTransform",
     "ConditionalBatchNorm",
     "Convolution",
+    "DilatedResidual",
     "Downsample1D",
     "FilteredNoiseSynth",
     "GaussianHead",

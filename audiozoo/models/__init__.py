@@ -4,6 +4,7 @@ from audiozoo.models.adversarial import AdversarialModel
 from audiozoo.models.audio_vae import AudioVAE
 from audiozoo.models.base import AudioModel
 from audiozoo.models.cmelgan import CMelGAN
+from audiozoo.models.cmelgan_seed import CMelGANSeed
 from audiozoo.models.compact_vae import CompactVAE
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
@@ -19,6 +20,7 @@ __all__ = [
     "AudioModel",
     "AudioVAE",
     "CMelGAN",
+    "CMelGANSeed",
     "CompactVAE",
     "Conv1DResnetVAE",
     "Conv1DResnetVAESeed",

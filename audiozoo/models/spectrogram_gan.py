@@ -141,6 +141,10 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
         """Log-mel spectrograms of the data, ``(n, frames, num_mels)``, as ``sample`` returns its own."""
         return ops.convert_to_numpy(self.transform.standardised(log_mel))
 
+    def log_mel(self, spectrogram):
+        """The reverse: standardised spectrograms as log-mel ones, in which silence is 0."""
+        return ops.convert_to_numpy(self.transform.compressed(spectrogram))
+
     def label_of(self, class_name):
         """The number of a class. Raises UnknownClass where there is none of that name."""
         if class_name not in self.classes:

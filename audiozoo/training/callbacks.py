@@ -228,9 +228,9 @@ class Sampling(keras.callbacks.Callback):
             made = {name: model.sample(name, SHOWN_SPECTROGRAMS) for name in self.classes}
         for name in self.classes:
             if name in self.real:
-                rows.append(model.standardised(self.real[name]))
+                rows.append(self.real[name])
                 titles.append(f"{name}\nheld out")
-            rows.append(made[name])
+            rows.append(model.log_mel(made[name]))
             titles.append(f"{name}\nmade")
         figure = mel_sheet(
             rows,
