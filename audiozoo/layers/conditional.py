@@ -36,8 +36,8 @@ class ConditionalBatchNorm(layers.Layer):
         check_range("momentum", momentum, 0.0, 1.0)
         self.num_classes, self.momentum, self.epsilon = num_classes, momentum, epsilon
 
-    def build(self, input_shape, label_shape=None):
-        channels = input_shape[-1]
+    def build(self, inputs_shape, label_shape=None):
+        channels = inputs_shape[-1]
         self.scale = self.add_weight(name="scale", shape=(self.num_classes, channels), initializer="ones")
         self.shift = self.add_weight(name="shift", shape=(self.num_classes, channels), initializer="zeros")
         running = {"shape": (channels,), "trainable": False, "autocast": False}
@@ -49,7 +49,7 @@ class ConditionalBatchNorm(layers.Layer):
         if training:
             mean, variance = ops.moments(signal, axes=list(range(len(signal.shape) - 1)))
             for running, now in ((self.mean, mean), (self.variance, variance)):
-                running.assign(self.momentum * running + (1.0 - self.momentum) * now)
+                running.assign(self.momentum * ops.convert_to_tensor(running) + (1.0 - self.momentum) * now)
         else:
             mean, variance = ops.convert_to_tensor(self.mean), ops.convert_to_tensor(self.variance)
         chosen = ops.one_hot(label, self.num_classes, dtype="float32")
@@ -59,8 +59,8 @@ class ConditionalBatchNorm(layers.Layer):
         outputs = signal * ops.reshape(factor, shape) + ops.reshape(offset, shape)
         return ops.cast(outputs, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape, label_shape=None):
-        return input_shape
+    def compute_output_shape(self, inputs_shape, label_shape=None):
+        return inputs_shape
 
     def get_config(self):
         names = ("num_classes", "momentum", "epsilon")
