@@ -91,12 +91,14 @@ class Projection(layers.Layer):
         super().__init__(**kwargs)
         check_whole("num_classes", num_classes, 1)
         self.num_classes, self.normalization = num_classes, normalization
-        self.score = NormalizedDense(1, normalization=normalization)
+        self.score = NormalizedDense(1, normalization=normalization, dtype=self.dtype_policy)
 
     def build(self, features_shape, label_shape=None):
         channels = features_shape[-1]
         self.score.build(features_shape)
-        self.vectors = NormalizedDense(channels, use_bias=False, normalization=self.normalization)
+        self.vectors = NormalizedDense(
+            channels, use_bias=False, normalization=self.normalization, dtype=self.dtype_policy
+        )
         self.vectors.build((None, self.num_classes))
 
     def call(self, features, label, training=False):

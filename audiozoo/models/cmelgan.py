@@ -155,6 +155,9 @@ class CMelGAN(SpectrogramGAN):
         self.channels = whole_numbers("channels", channels, 1)
         self.discriminator_channels = whole_numbers("discriminator_channels", discriminator_channels, 1)
         self.matching_weight = matching_weight
+        for name in ("channels", "discriminator_channels"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be at least one number; got ().")
         for name in ("num_mels", "clip_frames"):
             if getattr(self, name) % 2 ** len(self.channels):
                 raise ValueError(
