@@ -72,6 +72,9 @@ class AudioModel(keras.Model):
             batches: iterable of training batches, dicts of arrays. It may be left unread.
         """
 
+    def settle(self):
+        """Measure again what was measured with other weights than these; most models nothing."""
+
     def released_weights(self):
         """Values of the weights that a preset holds: those of a model that was just made, in its order."""
         return self.get_weights()

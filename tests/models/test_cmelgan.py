@@ -15,6 +15,7 @@ from audiozoo.errors import AudioError, StatisticsMissing, TrainingError, Unknow
 from audiozoo.models import CMelGAN
 from audiozoo.models.cmelgan import REACH
 from audiozoo.training import train
+from audiozoo.training.averaging import averaged_weights
 
 RATE, FRAMES, BANDS = 8000, 16, 16
 CONFIG = {
@@ -150,6 +151,42 @@ def test_the_discriminator_knows_the_class_and_the_band():
 
     assert np.abs(score(spectrogram, 0) - score(spectrogram, 1)).min() > 1e-4
     assert np.abs(score(spectrogram, 0) - score(upside_down, 0)).min() > 1e-4
+
+
+def test_settled_statistics_are_those_of_what_the_weights_make():
+    """Whatever was measured before, with other weights; a layer's input is then normal over many draws."""
+    model = make()
+    kernel = model.generator.dense.kernel
+    kernel.assign(10.0 * kernel)
+    model.settle()
+    first = model.generator.norms[0]
+    random = np.random.default_rng(5)
+    noise = random.standard_normal((4000, 6)).astype("float32")
+    label = random.integers(0, 2, 4000)
+    maps = np.concatenate([noise, np.eye(2)[label]], axis=1) @ numpy_of(kernel)
+    maps = maps.reshape(-1, CONFIG["channels"][0])
+    np.testing.assert_allclose(numpy_of(first.mean), maps.mean(axis=0), atol=0.1 * maps.std())
+    np.testing.assert_allclose(numpy_of(first.variance), maps.var(axis=0), rtol=0.15)
+    once = [numpy_of(variable) for variable in model.generator.non_trainable_variables]
+    model.settle()
+    for one, variable in zip(once, model.generator.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(numpy_of(variable), one, rtol=1e-5, atol=1e-6)
+
+
+def test_averaged_weights_come_with_statistics_of_their_own():
+    model = make()
+    model.compile(keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.9))
+    for seed in range(3):
+        model.train_on_batch(*training_pairs(batch(4, seed)))
+    before, own = [numpy_of(variable) for variable in model.variables], numpy_of(model.generator.norms[1].variance)
+    with averaged_weights(model):
+        assert np.abs(numpy_of(model.generator.norms[1].variance) / own - 1.0).max() > 0.1
+        found = [numpy_of(variable) for variable in model.generator.non_trainable_variables]
+        model.settle()
+        for one, variable in zip(found, model.generator.non_trainable_variables, strict=True):
+            np.testing.assert_allclose(numpy_of(variable), one, rtol=1e-4, atol=1e-6)
+    for one, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(numpy_of(variable), one)
 
 
 # --- Sampling ---
