@@ -74,11 +74,21 @@ class Padded(Convolution):
     def around(self, steps):
         """Zeros before and after."""
         missing = (steps // self.factor - 1) * self.stride + self.kernel_size - steps
+        if missing < 0:
+            raise ValueError(
+                f"factor must be at most {self.stride} with this stride, or part of the {steps} steps would not be "
+                f"seen; got {self.factor}."
+            )
         return (missing // 2, missing - missing // 2)
 
     def call(self, inputs, training=False):
         sides = [self.around(steps) for steps in inputs.shape[1:-1]]
         return super().call(ops.pad(inputs, [(0, 0), *sides, (0, 0)]), training=training)
+
+    def build(self, input_shape):
+        for steps in input_shape[1:-1]:
+            self.around(steps)
+        super().build(input_shape)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *(steps // self.factor for steps in input_shape[1:-1]), self.filters)
@@ -106,6 +116,8 @@ class Generator(layers.Layer):
             Stage(Padded(bands, kernel, stride=2, **weight), **settings)
             for kernel in (() if time_stages == "none" else TIME_KERNELS)
         ]
+        for stage in self.along_time:
+            stage.trainable = time_stages == "used"  # of what is not called there is no gradient
 
     def build(self, latent_dim):
         self.class_vectors = self.add_weight(
@@ -245,15 +257,21 @@ class CMelGANSeed(SpectrogramGAN):
         self.first_filters, self.time_stages = first_filters, time_stages
         self.batch_norm, self.dropout = bool(batch_norm), dropout
         self.filters = whole_numbers("filters", filters, 1)
-        self.kernel_sizes = numbers_for_each("kernel_sizes", kernel_sizes, "filters", self.filters)
-        self.strides = numbers_for_each("strides", strides, "filters", self.filters)
         if self.filters[-1:] != (1,):
             raise ValueError(f"filters must end in 1, the spectrogram; got {self.filters}.")
+        self.kernel_sizes = numbers_for_each("kernel_sizes", kernel_sizes, "filters", self.filters)
+        self.strides = numbers_for_each("strides", strides, "filters", self.filters)
         scale = math.prod(self.strides)
         if clip_frames % scale or num_mels % scale:
             raise ValueError(
                 f"strides must multiply to a divisor of clip_frames, {clip_frames}, and num_mels, {num_mels}; "
                 f"got {self.strides}."
+            )
+        after_first = min(clip_frames, num_mels) // scale * self.strides[0]
+        if after_first <= max(DILATIONS):
+            raise ValueError(
+                f"strides must make of clip_frames and num_mels more than {max(DILATIONS)} steps at once; got "
+                f"{after_first} after the first of {self.strides}. Use a larger one first."
             )
         self.discriminator_filters = whole_numbers("discriminator_filters", discriminator_filters, 1)
         of_discriminator = {
