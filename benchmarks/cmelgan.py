@@ -198,3 +198,101 @@ def sheet(model, sets, path=None):
             titles.append(f"{name}\n{title}")
     mel_sheet(rows, titles=titles, frame_rate=model.sample_rate / model.hop, path=path)
     return path
+
+
+# --- Speed ---
+
+# Of the published discriminators, and of a vocoder's: shape of the input and arguments of the layer.
+GROUPED = {
+    "2-D, 32 to 64 channels, 16 groups, 22 x 22, stride 4": ((4, 64, 64, 32), (64, 22, 4, 16)),
+    "1-D, 16 to 64 channels, 4 groups, 41, stride 4": ((2, 8192, 16), (64, 41, 4, 4)),
+    "1-D, 64 to 256 channels, 16 groups, 41, stride 4": ((2, 2048, 64), (256, 41, 4, 16)),
+}
+WITHOUT_WASTE = (1, 4, 4, 4, 4, 1)  # of the discriminator's factors, with the same weights
+
+
+def speed(
+    repeats: Annotated[int, typer.Option(help="Timed rounds of all in turns.")] = 2,
+    batch_size: Annotated[int, typer.Option(help="Spectrograms of ten seconds in a training step.")] = 2,
+    train: Annotated[bool, typer.Option(help="Time training steps as well.")] = True,
+):
+    """Time a training step of the published model, with its arithmetic and without waste; and grouped layers.
+
+    Both steps train the large generator and discriminator on spectrograms of ten seconds; the one has the second
+    layer padded by 393 on every side, as published, the other has not. Grouped convolutions are timed with the
+    gradients of input and kernel, beside the stock layer.
+    """
+    results.one_core()
+    import keras
+
+    backend = keras.backend.backend()
+    values = {"backend": backend, "grouped": {}}
+    for name, (shape, arguments) in GROUPED.items():
+        values["grouped"][name] = stopwatch.compare(grouped_rivals(shape, *arguments), repeats)
+        print(name, values["grouped"][name], flush=True)
+    if train:
+        values["train_step"] = stopwatch.compare(train_rivals(batch_size), repeats)
+        seconds_of_sound = batch_size * 256 * 864 / 22050
+        for row in values["train_step"].values():
+            row["kilohertz"] = 22.05 * seconds_of_sound / row["median_seconds"]
+        values["batch_size"] = batch_size
+        print(values["train_step"], flush=True)
+    print(f"written: {results.write(f'cmelgan_speed_{backend}', values)}")
+
+
+def grouped_rivals(shape, filters, kernel_size, stride, groups):
+    """A training step of the stock layer and of ours, with the gradient of their input."""
+    from keras import layers
+
+    from audiozoo.layers import Convolution
+
+    stock = layers.Conv2D if len(shape) == 4 else layers.Conv1D
+    return {
+        "baseline": layer_step(stock(filters, kernel_size, strides=stride, groups=groups), shape),
+        "ours": layer_step(
+            Convolution(filters, kernel_size, stride=stride, groups=groups, padding="none"), shape
+        ),
+    }
+
+
+def layer_step(layer, shape):
+    """A function that trains a layer, and something before it, by one step."""
+    import keras
+
+    class Scaled(keras.Model):
+        def build(self, input_shape):
+            self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+            layer.build(input_shape)
+            self.layer = layer
+
+        def call(self, signal):
+            return self.layer(signal * self.scale)
+
+    model = Scaled()
+    model.compile(keras.optimizers.SGD(1e-6), "mse", jit_compile="auto")
+    random = np.random.default_rng(0)
+    signal = random.standard_normal(shape, dtype="float32")
+    target = np.zeros(layer.compute_output_shape(shape), "float32")
+    return lambda: model.train_on_batch(signal, target)
+
+
+def train_rivals(batch_size):
+    """A training step of the published arithmetic, and of the same weights without waste."""
+    import keras
+
+    import audiozoo
+    from audiozoo.data.pipelines import training_pairs
+
+    random = np.random.default_rng(0)
+    rivals = {}
+    for name, changes in {"baseline": {}, "ours": {"discriminator_factors": WITHOUT_WASTE}}.items():
+        model = audiozoo.load("cmelgan_seed_large", weights=False, **changes)
+        batch = {
+            "log_mel": random.uniform(0.0, 5.0, (batch_size, model.clip_frames, model.num_mels)).astype("float32"),
+            "noise": random.standard_normal((batch_size, model.latent_dim), dtype="float32"),
+            "label": np.zeros(batch_size, "int32"),
+        }
+        inputs, target = training_pairs(batch)
+        model.compile(keras.optimizers.Adam(1e-6))
+        rivals[name] = lambda model=model, inputs=inputs, target=target: model.train_on_batch(inputs, target)
+    return rivals
