@@ -1,4 +1,4 @@
-"""The conditional MelGAN: how real its spectrograms are, class by class, and how fast it and its layers train."""
+"""The conditional MelGAN: how real its spectrograms are, and how fast it and its layers train."""
 
 if not __package__:
     import as_module  # noqa: F401
@@ -23,7 +23,9 @@ SHOWN = 6  # of each class on the sheet
 
 
 def quality(
-    data: Annotated[pathlib.Path, typer.Option(help="Folder of class folders that the models were trained on.")],
+    data: Annotated[
+        pathlib.Path, typer.Option(help="Folder of class folders that the models were trained on.")
+    ],
     model: Annotated[str, typer.Option(help="Preset, or folder of one.")] = "cmelgan",
     control: Annotated[
         str, typer.Option(help="Preset folder of the published recipe, trained as long on the same; or none.")
@@ -218,9 +220,9 @@ def speed(
 ):
     """Time a training step of the published model, with its arithmetic and without waste; and grouped layers.
 
-    Both steps train the large generator and discriminator on spectrograms of ten seconds; the one has the second
-    layer padded by 393 on every side, as published, the other has not. Grouped convolutions are timed with the
-    gradients of input and kernel, beside the stock layer.
+    Both steps train the large generator and discriminator on spectrograms of ten seconds; the one has the
+    second layer padded by 393 on every side, as published, the other has not. Grouped convolutions are timed
+    with the gradients of input and kernel, beside the stock layer.
     """
     results.one_core()
     import keras
@@ -288,7 +290,9 @@ def train_rivals(batch_size):
     for name, changes in {"baseline": {}, "ours": {"discriminator_factors": WITHOUT_WASTE}}.items():
         model = audiozoo.load("cmelgan_seed_large", weights=False, **changes)
         batch = {
-            "log_mel": random.uniform(0.0, 5.0, (batch_size, model.clip_frames, model.num_mels)).astype("float32"),
+            "log_mel": random.uniform(0.0, 5.0, (batch_size, model.clip_frames, model.num_mels)).astype(
+                "float32"
+            ),
             "noise": random.standard_normal((batch_size, model.latent_dim), dtype="float32"),
             "label": np.zeros(batch_size, "int32"),
         }

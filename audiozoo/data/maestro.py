@@ -1,7 +1,8 @@
 """MAESTRO: piano recordings of a competition, with who composed what.
 
-Hawthorne et al. (2019), Enabling Factorized Piano Music Modeling and Generation with the MAESTRO Dataset, ICLR,
-arXiv:1810.12247; 200 hours, 120 GB, CC BY-NC-SA 4.0, https://magenta.tensorflow.org/datasets/maestro. Nothing is
+Hawthorne et al. (2019), Enabling Factorized Piano Music Modeling and Generation with the MAESTRO Dataset,
+ICLR, arXiv:1810.12247; 200 hours, 120 GB, CC BY-NC-SA 4.0, https://magenta.tensorflow.org/datasets/maestro.
+Nothing is
 downloaded here: unpack ``maestro-v3.0.0.zip`` and pass its folder.
 """
 
@@ -53,6 +54,7 @@ def about_maestro(folder, paths):
             known[path] = {"label": composer, "recording": f"{composer}: {title}", "license": LICENSE}
     if not known:
         raise DataError(
-            f"data {str(folder)!r} holds none of the recordings that {table.name} names. Unpack the audio beside it."
+            f"data {str(folder)!r} holds none of the recordings that {table.name} names. Unpack the audio "
+            "beside it."
         )
     return known

@@ -1,7 +1,7 @@
 """Log-mel spectrograms as training data for generators: folders of classes, cropped in time.
 
-The folder a file lies in is its class. Spectrograms are computed once and kept in a cache; a sound is read for
-them and not needed any more.
+The folder a file lies in is its class. Spectrograms are computed once and kept in a cache; a sound is read
+for them and not needed any more.
 """
 
 import dataclasses
@@ -76,7 +76,11 @@ def class_folder(
         known = {path: about_file(root, path, recording_pattern) for path in paths}
     cache = cache_folder() / "mels" if cache is None else cache
     found = read_files(
-        root, paths, lambda path: cached_log_mel(path, settings, cache=cache), what="spectrograms", progress=progress
+        root,
+        paths,
+        lambda path: cached_log_mel(path, settings, cache=cache),
+        what="spectrograms",
+        progress=progress,
     )
     return [
         MelClip(name=str(path.relative_to(root)), log_mel=log_mel, **known[path]) for path, log_mel in found
@@ -86,7 +90,10 @@ def class_folder(
 def about_file(root, path, recording_pattern):
     """Class and recording of a file below a folder; what lies in the folder itself is of its name."""
     name = str(path.relative_to(root))
-    return {"label": path.parent.name or root.resolve().name, "recording": recording_of(name, recording_pattern)}
+    return {
+        "label": path.parent.name or root.resolve().name,
+        "recording": recording_of(name, recording_pattern),
+    }
 
 
 def log_mel_of(audio, *, sample_rate, num_mels, window_length, hop):
@@ -187,7 +194,11 @@ class MelCrops:
     ):
         check_range("test_share", test_share, 0.0, 0.99)
         check_range("gain_range_db", gain_range_db, 0.0, 60.0)
-        for name, value in (("clip_frames", clip_frames), ("noise_dim", noise_dim), ("batch_size", batch_size)):
+        for name, value in (
+            ("clip_frames", clip_frames),
+            ("noise_dim", noise_dim),
+            ("batch_size", batch_size),
+        ):
             check_whole(name, value, 1)
         check_whole("seed", seed, 0)
         check_whole("split_seed", split_seed, 0)
@@ -252,7 +263,9 @@ class MelCrops:
         """The crops at these places, stacked; the noise of each depends on its place alone."""
         places = list(zip(which, starts, strict=True))
         noise = [
-            np.random.default_rng((int(index), int(start), 1)).standard_normal(self.noise_dim, dtype="float32")
+            np.random.default_rng((int(index), int(start), 1)).standard_normal(
+                self.noise_dim, dtype="float32"
+            )
             for index, start in places
         ]
         return {

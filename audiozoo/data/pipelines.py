@@ -13,8 +13,11 @@ import numpy as np
 
 from audiozoo.errors import DataError
 
-
-TARGETS = ("image", "audio", "log_mel")  # what is learned to be made; the rest of a batch is what it is made from
+TARGETS = (
+    "image",
+    "audio",
+    "log_mel",
+)  # what is learned to be made; the rest of a batch is what it is made from
 
 
 class FeatureCrops:

@@ -53,8 +53,8 @@ def check_convolution(signal, kernel, dilation, groups):
         )
     if len(widths) == 2 and groups > MOST_SPLIT and groups % -(-groups // MOST_SPLIT):
         raise ValueError(
-            f"groups must be at most {MOST_SPLIT} over two axes, or a multiple of {-(-groups // MOST_SPLIT)}; got "
-            f"{groups}."
+            f"groups must be at most {MOST_SPLIT} over two axes, or a multiple of "
+            f"{-(-groups // MOST_SPLIT)}; got {groups}."
         )
     for steps, width in zip(signal.shape[1:-1], widths, strict=True):
         needed = dilation * (width - 1) + 1
@@ -80,7 +80,9 @@ def joined_groups(kernel, groups, together):
     if together == 1:
         return kernel
     height, width, per_group, filters = kernel.shape
-    parts = ops.reshape(kernel, (height, width, 1, per_group, groups // together, together, filters // groups))
+    parts = ops.reshape(
+        kernel, (height, width, 1, per_group, groups // together, together, filters // groups)
+    )
     own = ops.reshape(ops.eye(together, dtype=kernel.dtype), (together, 1, 1, together, 1))
     return ops.reshape(parts * own, (height, width, together * per_group, filters))
 

@@ -7,9 +7,9 @@ Origin: "cMelGAN", a student project (Kaunismaa et al., 2022, arXiv:2205.07319),
   tanh ends. The project's were power: a few loud values, and nothing else that counted.
 - The class is in every normalisation of the generator (Dumoulin et al., 2017, arXiv:1610.07629) and, as a
   projection, in the discriminator's score (Miyato and Koyama, 2018, arXiv:1802.05637).
-- The discriminator is spectrally normalised (Miyato et al., 2018, arXiv:1802.05957) and learns by the hinge loss,
-  twice as fast as the generator (Heusel et al., 2017, arXiv:1706.08500), which also has to match what the
-  discriminator sees in a batch on average (Salimans et al., 2016, arXiv:1606.03498).
+- The discriminator is spectrally normalised (Miyato et al., 2018, arXiv:1802.05957) and learns by the hinge
+  loss, twice as fast as the generator (Heusel et al., 2017, arXiv:1706.08500), which also has to match what
+  the discriminator sees in a batch on average (Salimans et al., 2016, arXiv:1606.03498).
 - The generator is played with a running average of its weights. There is no dropout.
 
 What it makes is a spectrogram. Sound is made of it by a search for phase, or by a vocoder.
@@ -34,7 +34,8 @@ SLOPE = 0.2  # of the leaky ReLUs below 0
 class Generator(layers.Layer):
     """Noise ``(batch, [clips,] latent_dim)`` and class ``(batch,)`` to ``(batch, frames, bands)`` in -1..1.
 
-    Noise makes a small map, and convolutions double it until it is a spectrogram. All that comes after the first
+    Noise makes a small map, and convolutions double it until it is a spectrogram. All that comes after the
+    first
     map is convolutional in time: from several lots of noise, the maps of which lie one after the other, comes
     a longer one.
     """
@@ -47,9 +48,7 @@ class Generator(layers.Layer):
         # No biases before a normalisation, which has a shift.
         self.dense = layers.Dense(math.prod(self.first_map), use_bias=False)
         self.norms = [ConditionalBatchNorm(num_classes) for _ in channels]
-        self.stages = [
-            TransposedConvolution(count, 4, stride=2, use_bias=False) for count in channels[1:]
-        ]
+        self.stages = [TransposedConvolution(count, 4, stride=2, use_bias=False) for count in channels[1:]]
         self.last = TransposedConvolution(1, 8, stride=2, dtype="float32")
 
     def build(self, latent_dim):
@@ -164,8 +163,8 @@ class CMelGAN(SpectrogramGAN):
         for name in ("num_mels", "clip_frames"):
             if getattr(self, name) % 2 ** len(self.channels):
                 raise ValueError(
-                    f"{name} must be a multiple of {2 ** len(self.channels)}, since {len(self.channels)} channels "
-                    f"double the first map as often; got {getattr(self, name)}."
+                    f"{name} must be a multiple of {2 ** len(self.channels)}, since "
+                    f"{len(self.channels)} channels double the first map as often; got {getattr(self, name)}."
                 )
         self.generator = Generator(
             num_classes=len(self.classes),
@@ -183,8 +182,8 @@ class CMelGAN(SpectrogramGAN):
     def settle(self):
         """The running statistics of the normalisations, measured anew.
 
-        Those of the training are of weights that moved on, and that scattered: an average of them gives rise to
-        less than half of the variance, and with the old statistics to pale spectrograms.
+        Those of the training are of weights that moved on, and that scattered: an average of them gives rise
+        to less than half of the variance, and with the old statistics to pale spectrograms.
         """
         random = np.random.default_rng(0)
         found = []

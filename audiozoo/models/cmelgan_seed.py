@@ -1,22 +1,24 @@
 """The conditional MelGAN as a student project published it: its layers, its losses, its faults.
 
-Origin: Kaunismaa et al. (2022), arXiv:2205.07319, and their public code (JacksonKaunismaa/neural-music, folder
-cMelGAN), which this follows where the two differ.
+Origin: Kaunismaa et al. (2022), arXiv:2205.07319, and their public code (JacksonKaunismaa/neural-music,
+folder cMelGAN), which this follows where the two differ.
 
 It is here to be compared with, and not to be used: all that it made was noise. Why:
 
-- Spectrograms are of power, neither logarithmic nor standardised, and the output has no bounds: a few loud values
+- Spectrograms are of power, neither logarithmic nor standardised, and the output has no bounds: a few loud
+  values
   make up the whole loss, and the last layer of all is a residual block of a single channel.
 - Least squares of a sigmoid have no slope where the discriminator is sure.
 - There is one score for ten seconds, and for each class a map of 65,536 numbers, learned one by one.
 - Half of all values are dropped in every stage. (The project did not switch that off to sample either.)
-- The discriminator's second layer has a stride of 4 and is padded by 393 on every side, so that 256 steps stay
+- The discriminator's second layer has a stride of 4 and is padded by 393 on every side, so that 256 steps
+  stay
   256: 15 of 16 of its outputs are convolutions of zeros, and it costs 16 times what it should.
 - In the large version, "no 1D", the stages along time are built and never called: 10,839,040 parameters that
   learn nothing.
 
-Here, other than there, both parts are updated at once, and magnitudes are summed to bands before they are squared.
-``CMelGAN`` is what works.
+Here, other than there, both parts are updated at once, and magnitudes are summed to bands before they are
+squared. ``CMelGAN`` is what works.
 """
 
 import math
@@ -65,7 +67,7 @@ class Stage(layers.Layer):
 
 
 class Padded(Convolution):
-    """A strided convolution with so many zeros around that ``factor`` steps become one, whatever the stride."""
+    """A strided convolution with so many zeros around that ``factor`` steps become one."""
 
     def __init__(self, filters, kernel_size, *, factor=1, **kwargs):
         super().__init__(filters, kernel_size, padding="none", **kwargs)
@@ -76,8 +78,8 @@ class Padded(Convolution):
         missing = (steps // self.factor - 1) * self.stride + self.kernel_size - steps
         if missing < 0:
             raise ValueError(
-                f"factor must be at most {self.stride} with this stride, or part of the {steps} steps would not be "
-                f"seen; got {self.factor}."
+                f"factor must be at most {self.stride} with this stride, or part of the {steps} steps would "
+                f"not be seen; got {self.factor}."
             )
         return (missing // 2, missing - missing // 2)
 
@@ -95,10 +97,20 @@ class Padded(Convolution):
 
 
 class Generator(layers.Layer):
-    """Noise ``(batch, latent_dim)`` times a vector of the class to ``(batch, frames, bands)``, without bounds."""
+    """Noise ``(batch, latent_dim)`` times a vector of the class to ``(batch, frames, bands)``, unbounded."""
 
     def __init__(
-        self, *, num_classes, frames, bands, first_filters, filters, kernel_sizes, strides, time_stages, **kwargs
+        self,
+        *,
+        num_classes,
+        frames,
+        bands,
+        first_filters,
+        filters,
+        kernel_sizes,
+        strides,
+        time_stages,
+        **kwargs,
     ):
         settings = {name: kwargs.pop(name) for name in ("batch_norm", "dropout")}
         super().__init__(**({"autocast": False} | kwargs))
@@ -193,16 +205,17 @@ class CMelGANSeed(SpectrogramGAN):
         clip_frames: frames of a spectrogram; all have as many.
         latent_dim: numbers of noise.
         first_filters: channels of the first map.
-        filters, kernel_sizes, strides: of the stages over time and frequency; the last has one filter, and the
-            product of the strides divides ``clip_frames`` and ``num_mels``.
-        time_stages: ``"used"``, as in the medium version; ``"unused"``, built and never called, as in the large
-            one; or ``"none"``.
-        batch_norm: whether each stage is normalised over the batch, as on the project's slides; its code had that
-            commented out.
+        filters, kernel_sizes, strides: of the stages over time and frequency; the last has one filter, and
+            the product of the strides divides ``clip_frames`` and ``num_mels``.
+        time_stages: ``"used"``, as in the medium version; ``"unused"``, built and never called, as in the
+            large one; or ``"none"``.
+        batch_norm: whether each stage is normalised over the batch, as on the project's slides; its code had
+            that commented out.
         dropout: share of values dropped in each stage in training, 0..0.95.
         discriminator_filters, discriminator_kernel_sizes, discriminator_strides, discriminator_groups: of the
             discriminator's layers.
-        discriminator_factors: how many steps become one in each of them. The project's second layer has a stride of
+        discriminator_factors: how many steps become one in each of them. The project's second layer has a
+        stride of
             4 and a factor of 1; with 4, and 1 for the last, the same weights cost a sixteenth.
 
     Input:
@@ -264,14 +277,14 @@ class CMelGANSeed(SpectrogramGAN):
         scale = math.prod(self.strides)
         if clip_frames % scale or num_mels % scale:
             raise ValueError(
-                f"strides must multiply to a divisor of clip_frames, {clip_frames}, and num_mels, {num_mels}; "
-                f"got {self.strides}."
+                f"strides must multiply to a divisor of clip_frames, {clip_frames}, and num_mels, "
+                f"{num_mels}; got {self.strides}."
             )
         after_first = min(clip_frames, num_mels) // scale * self.strides[0]
         if after_first <= max(DILATIONS):
             raise ValueError(
-                f"strides must make of clip_frames and num_mels more than {max(DILATIONS)} steps at once; got "
-                f"{after_first} after the first of {self.strides}. Use a larger one first."
+                f"strides must make of clip_frames and num_mels more than {max(DILATIONS)} steps at once; "
+                f"got {after_first} after the first of {self.strides}. Use a larger one first."
             )
         self.discriminator_filters = whole_numbers("discriminator_filters", discriminator_filters, 1)
         of_discriminator = {

@@ -92,7 +92,8 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
             seconds: length; by default that of one clip.
 
         Returns:
-            float32 ``(n, frames, num_mels)``, standardised as by ``layers.AudioTransform``: what ``sound`` takes.
+            float32 ``(n, frames, num_mels)``, standardised as by ``layers.AudioTransform``: what ``sound``
+            takes.
 
         Raises:
             UnknownClass: no such class.
@@ -108,8 +109,8 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
         clips = -(-frames // self.clip_frames)
         if clips > 1 and not self.stringable:
             raise ValueError(
-                f"seconds must be at most {self.clip_frames * self.hop / self.sample_rate:.3g}, one clip, for a "
-                f"{type(self).__name__}; got {seconds}. String several clips together."
+                f"seconds must be at most {self.clip_frames * self.hop / self.sample_rate:.3g}, one clip, "
+                f"for a {type(self).__name__}; got {seconds}. String several clips together."
             )
         noise = np.stack(
             [

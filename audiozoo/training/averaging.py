@@ -13,8 +13,9 @@ def averaged_weights(model):
     """Within it the model has the averages that its optimizer keeps (``use_ema=True``), after it its own.
 
     Keras's SwapEMAWeights swaps the two in place, so that a checkpoint written meanwhile holds the
-    one for the other. Where the optimizer keeps no averages, nothing changes. What the model measured with its own
-    weights, such as the statistics of a batch normalisation, it measures again (``AudioModel.settle``).
+    one for the other. Where the optimizer keeps no averages, nothing changes. What the model measured with
+    its own weights, such as the statistics of a batch normalisation, it measures again
+    (``AudioModel.settle``).
 
     Args:
         model: compiled; while it is being fitted, only between epochs.

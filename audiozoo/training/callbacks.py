@@ -244,9 +244,7 @@ class Sampling(keras.callbacks.Callback):
             audio = model.sound(made[name][0])
             audio = audio / max(1.0, float(np.abs(audio).max()))
             safe = re.sub(r"[^\w-]+", "_", name)
-            write_audio(
-                self.folder / "examples" / f"{stem}_{number}_{safe}.wav", audio, model.sample_rate
-            )
+            write_audio(self.folder / "examples" / f"{stem}_{number}_{safe}.wav", audio, model.sample_rate)
             if self.board:
                 self.board.sound(epoch + 1, name, audio, model.sample_rate)
 

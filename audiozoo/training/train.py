@@ -88,8 +88,8 @@ def train(
         InvalidPreset: the preset has no ``train`` section.
         DataError: no usable recording, none long enough, or none named by ``validation_files``.
         TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration, there is
-            a ``monitor`` for a model that makes nothing of a recording, ``out`` holds a run with other settings or a damaged
-            checkpoint, or the loss is not finite.
+            a ``monitor`` for a model that makes nothing of a recording, ``out`` holds a run with other
+            settings or a damaged checkpoint, or the loss is not finite.
         OutputError: ``out`` cannot be written.
     """
     began = time.monotonic()

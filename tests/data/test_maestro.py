@@ -43,7 +43,9 @@ def test_without_the_table_years_are_classes(folder):
 
 def test_another_table_is_refused(folder):
     (folder / "maestro-v3.0.0.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="must be the table of MAESTRO, with columns .*; it has a, b. Move it"):
+    with pytest.raises(
+        DataError, match="must be the table of MAESTRO, with columns .*; it has a, b. Move it"
+    ):
         class_folder(folder, **MEL, cache=folder / "cache")
     (folder / "maestro-v3.0.0.csv").write_text("")
     with pytest.raises(DataError, match="it has no rows"):

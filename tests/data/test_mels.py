@@ -175,7 +175,9 @@ def test_every_place_of_a_class_is_drawn(clips):
 
 
 def test_gain_is_drawn_for_each_crop_within_its_range(clips):
-    quiet, loud = (crops(clips[:3], gain_range_db=gain, batch_size=100).batch(0)["log_mel"] for gain in (0.0, 6.0))
+    quiet, loud = (
+        crops(clips[:3], gain_range_db=gain, batch_size=100).batch(0)["log_mel"] for gain in (0.0, 6.0)
+    )
     gains = 20.0 * np.log10(np.expm1(loud).max(axis=(1, 2)) / np.expm1(quiet).max(axis=(1, 2)))
     assert -6.01 < gains.min() < -5.0
     assert 5.0 < gains.max() < 6.01

@@ -116,7 +116,12 @@ def test_a_transposed_convolution_adds_a_kernel_for_every_step(shape, kernel_sha
         ((1, 9, 6), (3, 2, 4), {"groups": 2}, "groups must divide channels and filters"),
         ((1, 9, 6), (3, 3, 5), {"groups": 2}, "groups must divide channels and filters"),
         ((1, 9, 6), (5, 6, 5), {"dilation": 3}, "signal must have at least 13 steps for this kernel; got 9"),
-        ((1, 9, 9, 35), (3, 3, 1, 35), {"groups": 35}, "groups must be at most 32 .*, or a multiple of 2; got 35"),
+        (
+            (1, 9, 9, 35),
+            (3, 3, 1, 35),
+            {"groups": 35},
+            "groups must be at most 32 .*, or a multiple of 2; got 35",
+        ),
     ],
 )
 def test_what_cannot_be_convolved_is_refused(shape, kernel_shape, settings, message):

@@ -97,7 +97,7 @@ def test_the_class_changes_the_score_and_its_gradient():
 
 
 def test_a_spectrally_normalised_projection_is_bounded():
-    """Both matrices have the largest singular value 1: no pair of features is told apart further than that."""
+    """Both matrices have the largest singular value 1: no features are told apart further than that."""
     layer = Projection(3)
     features, labels = noise(50, 7), np.arange(50, dtype="int32") % 3
     for _ in range(80):

@@ -106,7 +106,9 @@ def test_a_class_sounds_like_its_class(trained):
 
 
 def test_what_is_compared_is_clipped_at_three_deviations(model):
-    outputs = numpy_of(model.as_output(np.linspace(-50.0, 50.0, BANDS * 11, dtype="float32").reshape(11, BANDS)))
+    outputs = numpy_of(
+        model.as_output(np.linspace(-50.0, 50.0, BANDS * 11, dtype="float32").reshape(11, BANDS))
+    )
     assert (outputs.min(), outputs.max()) == (-1.0, 1.0)
     log_mel = log_mels(4)
     inside = np.abs(model.standardised(log_mel)) < REACH
@@ -178,7 +180,10 @@ def test_averaged_weights_come_with_statistics_of_their_own():
     model.compile(keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.9))
     for seed in range(3):
         model.train_on_batch(*training_pairs(batch(4, seed)))
-    before, own = [numpy_of(variable) for variable in model.variables], numpy_of(model.generator.norms[1].variance)
+    before, own = (
+        [numpy_of(variable) for variable in model.variables],
+        numpy_of(model.generator.norms[1].variance),
+    )
     with averaged_weights(model):
         assert np.abs(numpy_of(model.generator.norms[1].variance) / own - 1.0).max() > 0.1
         found = [numpy_of(variable) for variable in model.generator.non_trainable_variables]
@@ -217,7 +222,10 @@ def test_a_sound_has_the_length_that_was_asked_for(model, seconds, frames):
 
 
 def test_a_longer_sound_begins_as_the_clip_and_goes_on_as_something_else(model):
-    clip, longer = model.sample("low", seed=3)[0], model.sample("low", seed=3, seconds=4 * FRAMES * 64 / RATE)[0]
+    clip, longer = (
+        model.sample("low", seed=3)[0],
+        model.sample("low", seed=3, seconds=4 * FRAMES * 64 / RATE)[0],
+    )
     # But for the seam, to which convolutions reach over from what comes next.
     np.testing.assert_allclose(longer[: FRAMES // 2], clip[: FRAMES // 2], atol=1e-4)
     assert np.abs(longer[FRAMES : 2 * FRAMES] - longer[:FRAMES]).max() > 1e-3
@@ -268,7 +276,10 @@ def test_half_precision_trains_to_finite_numbers():
         ({"channels": 8}, "channels must be a sequence of whole numbers"),
         ({"channels": ()}, "channels must be at least one number"),
         ({"discriminator_channels": ()}, "discriminator_channels must be at least one number"),
-        ({"discriminator_channels": (4, 0)}, "discriminator_channels must be a whole number of at least 1; got 0"),
+        (
+            {"discriminator_channels": (4, 0)},
+            "discriminator_channels must be a whole number of at least 1; got 0",
+        ),
         ({"matching_weight": -1.0}, "matching_weight must be a number between"),
         ({"hop": 200}, "hop"),
     ],
@@ -279,7 +290,9 @@ def test_impossible_arguments_are_refused(change, message):
 
 
 def test_impossible_wishes_are_refused(model):
-    with pytest.raises(UnknownClass, match=r"class_name must be one of low, high; got 'hig'\. Did you mean high\?"):
+    with pytest.raises(
+        UnknownClass, match=r"class_name must be one of low, high; got 'hig'\. Did you mean high\?"
+    ):
         model.sample("hig")
     with pytest.raises(UnknownClass, match="got None"):
         model.sample(None)
@@ -391,5 +404,7 @@ def test_a_run_that_diverges_ends_with_the_remedy(data, tmp_path):
 
 
 def test_there_is_no_recording_to_be_performed(data, tmp_path):
-    with pytest.raises(TrainingError, match="monitor must be left out: CMelGAN makes sound from noise; got 'a.wav'"):
+    with pytest.raises(
+        TrainingError, match="monitor must be left out: CMelGAN makes sound from noise; got 'a.wav'"
+    ):
         train(tiny(), data, out=tmp_path, monitor=["a.wav"])

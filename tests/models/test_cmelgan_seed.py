@@ -65,7 +65,9 @@ class TestCMelGANSeed(ModelCase):
         """But for the directions of single numbers, in the last stage: normalised they are 1 or -1."""
         model = self.make()
         model.compile(keras.optimizers.Adam(1e-3), discriminator_optimizer=keras.optimizers.Adam(1e-2))
-        learned = [weight for weight in model.trainable_weights if weight.name != "v" or np.prod(weight.shape) > 1]
+        learned = [
+            weight for weight in model.trainable_weights if weight.name != "v" or np.prod(weight.shape) > 1
+        ]
         before, losses = [numpy_of(weight) for weight in learned], []
         for _ in range(8):
             model.reset_metrics()
@@ -122,7 +124,12 @@ def test_it_has_the_published_parameters(published, size):
 
 def test_each_stage_has_the_published_parameters(published):
     large = published["large"]
-    assert [stage.count_params() for stage in large.generator.stages] == [10_757_888, 1_592_192, 296_672, 2_132]
+    assert [stage.count_params() for stage in large.generator.stages] == [
+        10_757_888,
+        1_592_192,
+        296_672,
+        2_132,
+    ]
     assert [stage.count_params() for stage in large.discriminator.stages] == [
         14_144,
         62_016,
@@ -173,7 +180,9 @@ def test_without_waste_the_weights_are_the_same():
         model = make(discriminator_factors=factors)
         model.build_discriminator()
         shapes.append([tuple(weight.shape) for weight in model.discriminator.weights])
-        score = model.discriminator({"spectrogram": np.zeros((2, 32, 32), "float32"), "label": np.zeros(2, int)})
+        score = model.discriminator(
+            {"spectrogram": np.zeros((2, 32, 32), "float32"), "label": np.zeros(2, int)}
+        )
         assert numpy_of(score["scores"][0]).shape == (2, 1)
     assert shapes[0] == shapes[1]
 
@@ -213,7 +222,9 @@ def test_the_losses_are_least_squares_of_a_sigmoid():
 
     real, fake = score(numpy_of(model.as_output(target))), score(numpy_of(model(inputs)))
     assert 0.0 < fake.min() <= fake.max() < 1.0
-    assert logs["discriminator_loss"] == pytest.approx(np.mean((real - 1.0) ** 2) + np.mean(fake**2), rel=1e-4)
+    assert logs["discriminator_loss"] == pytest.approx(
+        np.mean((real - 1.0) ** 2) + np.mean(fake**2), rel=1e-4
+    )
     assert logs["generator_loss"] == pytest.approx(np.mean((fake - 1.0) ** 2), rel=1e-4)
 
 
@@ -227,7 +238,9 @@ def test_a_sample_is_one_clip_at_most():
     model = make()
     assert model.sample("a", 2).shape == (2, 32, 32)
     assert model.sample("a", seconds=0.1).shape == (1, 7, 32)
-    with pytest.raises(ValueError, match="seconds must be at most 0.512, one clip, for a CMelGANSeed; got 0.6"):
+    with pytest.raises(
+        ValueError, match="seconds must be at most 0.512, one clip, for a CMelGANSeed; got 0.6"
+    ):
         model.sample("a", seconds=0.6)
 
 
@@ -238,7 +251,10 @@ def test_a_sample_is_one_clip_at_most():
         ({"filters": ()}, "filters must end in 1"),
         ({"strides": (2,)}, r"strides must be 2 numbers, one for each of filters; got \(2,\)"),
         ({"strides": (3, 4)}, r"strides must multiply to a divisor of clip_frames, 32, and num_mels, 32"),
-        ({"strides": (2, 4)}, "strides must make of clip_frames and num_mels more than 9 steps at once; got 8"),
+        (
+            {"strides": (2, 4)},
+            "strides must make of clip_frames and num_mels more than 9 steps at once; got 8",
+        ),
         ({"kernel_sizes": (8, 1)}, "kernel_size must be at least stride, 2"),
         ({"time_stages": "some"}, "time_stages must be one of used, unused, none; got 'some'"),
         ({"dropout": 1.0}, "dropout must be a number between"),
