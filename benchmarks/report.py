@@ -437,8 +437,8 @@ def cmelgan_findings(images):
         yield (
             "A small network that learned the classes from the files that were trained on judges "
             f"spectrograms of {values['held_out_files']} files of {values['held_out_recordings']} other "
-            "recordings, and what was made after training. Fréchet distances, in its last hidden layer, are those to the "
-            "files that were trained on; a spread is that within a class, relative to theirs."
+            "recordings, and what was made after training. Fréchet distances, in its last hidden layer, are "
+            "those to the files that were trained on; a spread is that within a class, relative to theirs."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in CMELGAN_COLUMNS)]
