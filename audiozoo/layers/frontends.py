@@ -100,11 +100,11 @@ class AudioTransform(layers.Layer):
 
     def standardised(self, log_mel):
         """Compressed mel bands, as ``log_mel`` returns them, with the statistics taken out."""
-        return (log_mel - ops.convert_to_tensor(self.mean)) / ops.convert_to_tensor(self.deviation)
+        return (ops.convert_to_tensor(log_mel) - self.mean) / self.deviation
 
     def compressed(self, spectrogram):
-        """Undo ``standardised``: tensors, or numpy arrays, of which nothing is clipped."""
-        return spectrogram * ops.convert_to_tensor(self.deviation) + ops.convert_to_tensor(self.mean)
+        """Undo ``standardised``; nothing is clipped."""
+        return ops.convert_to_tensor(spectrogram) * self.deviation + self.mean
 
     def log_mel(self, audio):
         """Compressed mel bands ``(batch, frames, bands)`` of audio ``(batch, samples)``, not standardised."""
