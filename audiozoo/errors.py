@@ -22,6 +22,10 @@ class IncompatiblePreset(AudioZooError, ValueError):
     """Preset, constructor arguments and weights that do not fit each other."""
 
 
+class UnknownClass(AudioZooError, ValueError):
+    """A model was not trained on a class of this name."""
+
+
 class WeightsUnavailable(AudioZooError, RuntimeError):
     """There are no weights, or they cannot be fetched from here."""
 

@@ -1,4 +1,4 @@
-"""Pictures of sound, of images beside each other, and of codes."""
+"""Pictures of sound, of images and spectrograms beside each other, and of codes."""
 
 import numpy as np
 
@@ -85,6 +85,56 @@ def image_rows(rows, *, titles, path=None):
         panel.imshow(np.hstack(list(framed)), cmap="gray", vmin=0.0, vmax=1.0)
         panel.set_title(title, fontsize=9)
         panel.set_axis_off()
+    return saved(figure, path)
+
+
+def mel_sheet(rows, *, titles, frame_rate, path=None):
+    """Rows of mel spectrograms beneath each other, all on one scale.
+
+    Args:
+        rows: each ``(spectrograms, frames, bands)``, all of one shape but for the first number.
+        titles: of the rows.
+        frame_rate: Hz.
+        path: file ending in .png to write as well, or None.
+
+    Returns:
+        matplotlib ``Figure``.
+
+    Raises:
+        ValueError: rows of unequal shapes, not one title for each, or a path of another format.
+        OutputError: the file cannot be written.
+    """
+    check_png(path)
+    shapes = {np.shape(row)[1:] for row in rows}
+    if len(shapes) != 1 or len(titles) != len(rows) or len(next(iter(shapes))) != 2:
+        raise ValueError(
+            "rows must be (spectrograms, frames, bands), of equal frames and bands, and titles one for each; "
+            f"got shapes {[np.shape(row) for row in rows]} and {len(titles)} titles."
+        )
+    ((frames, _),) = shapes
+    columns = max(len(row) for row in rows)
+    levels = np.concatenate([np.ravel(row) for row in rows])
+    lowest, highest = np.percentile(levels, [1.0, 99.8])
+    figure = new_figure((1.6 * columns + 0.4, 1.3 * len(rows) + 0.4))
+    panels = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
+    for line, row, title in zip(panels, rows, titles, strict=True):
+        line[0].set_ylabel(title, fontsize=8)
+        for panel, spectrogram in zip(line, row, strict=False):
+            panel.imshow(
+                np.asarray(spectrogram).T,
+                origin="lower",
+                aspect="auto",
+                extent=(0, frames / frame_rate, 0, 1),
+                vmin=lowest,
+                vmax=highest,
+                cmap="magma",
+            )
+            panel.set_yticks([])
+            panel.tick_params(labelsize=7)
+        for panel in line[len(row) :]:
+            panel.set_axis_off()
+    for panel in panels[-1]:
+        panel.set_xlabel("s", fontsize=7)
     return saved(figure, path)
 
 

@@ -6,6 +6,7 @@ import typer
 
 from audiozoo.errors import AudioZooError, one_line
 from benchmarks import (
+    cmelgan,
     curves,
     frechet,
     inversion,
@@ -34,6 +35,8 @@ app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
 app.command("mnist")(mnist.main)
+app.command("cmelgan-quality")(cmelgan.quality)
+app.command("cmelgan-speed")(cmelgan.speed)
 app.command("tuning")(tuning.main)
 app.command("latent")(latent.main)
 app.command("motion")(motion.main)

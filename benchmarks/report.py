@@ -93,6 +93,25 @@ TREMOR_COLUMNS = (
     ("smoothness of the way", "walk_log_jerk", ".1f"),
     ("roughness of the sound / dB", "roughness_db", ".2f"),
 )
+CMELGAN_COLUMNS = (
+    ("spectrograms", "spectrograms", ""),
+    ("class recognised", "accuracy", ".0%"),
+    ("Fréchet distance", "frechet_distance", ".1f"),
+    ("spread of features", "spread_of_features", ".2f"),
+    ("spread of spectrograms", "spread_of_spectrograms", ".2f"),
+)
+SPEED_OF_LAYERS = {
+    "stock layer / s": ("baseline", "median_seconds"),
+    "ours / s": ("ours", "median_seconds"),
+    "times as fast": ("ours", "times_as_fast_as_baseline"),
+}
+CMELGAN_SETS = {
+    "training": "files that were trained on",
+    "held_out": "files that were not",
+    "samples": "what the model makes",
+    "control": "the published recipe, trained as long",
+    "noise": "noise with the levels of every band",
+}
 # What a judge says depends on the architecture; columns that none of a table's rows has are left out.
 VARIANT_COLUMNS = (
     ("steps", ("steps",), ".0f"),
@@ -176,6 +195,13 @@ def with_motion_tables(tutorial):
     return between(tutorial, "<!-- tremor:begin -->", tremor_table(), "<!-- tremor:end -->")
 
 
+def with_cmelgan_table(page):
+    """The text of docs/cmelgan.md with what was measured made anew."""
+    return between(
+        page, "<!-- cmelgan:begin -->", "\n\n".join(cmelgan_findings("images")), "<!-- cmelgan:end -->"
+    )
+
+
 def between(text, begin, inner, end):
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(begin)
@@ -216,6 +242,7 @@ TUTORIALS = {
     "docs/tuning.md": with_tuning_findings,
     "docs/latent.md": with_latent_tables,
     "docs/motion.md": with_motion_tables,
+    "docs/cmelgan.md": with_cmelgan_table,
 }
 
 
@@ -263,6 +290,7 @@ def results_page():
         *tuning_section(),
         *latent_section(),
         *motion_section(),
+        *cmelgan_section(),
         *student_section(),
         "## Every result file",
         "\n".join(map(origin, results.names())),
@@ -392,6 +420,46 @@ def training_section():
         if name in results.names():
             yield f"## {title}"
             yield f"![Loss over minutes of one core](results/{name}.png)"
+
+
+def cmelgan_section():
+    """The conditional MelGAN."""
+    findings = list(cmelgan_findings("../docs/images"))
+    if findings:
+        yield "## Conditional MelGAN"
+        yield from findings
+
+
+def cmelgan_findings(images):
+    """Paragraphs and tables; ``images`` is where the sheet lies, as seen from the page."""
+    if "cmelgan_quality" in results.names():
+        values = results.read("cmelgan_quality").values
+        yield (
+            "A small network that learned the classes from the files that were trained on judges "
+            f"spectrograms of {values['held_out_files']} files of {values['held_out_recordings']} other "
+            "recordings, and what was made after training. Fréchet distances, in its last hidden layer, are "
+            "those to the files that were trained on; a spread is that within a class, relative to theirs."
+        )
+        rows = [
+            [title, *(shown(values["sets"][name].get(key), form) for _, key, form in CMELGAN_COLUMNS)]
+            for name, title in CMELGAN_SETS.items()
+            if name in values["sets"]
+        ]
+        yield table(["", *(heading for heading, _, _ in CMELGAN_COLUMNS)], rows)
+        yield f"![Real spectrograms above what was made]({images}/cmelgan_sheet.png)"
+    for backend in BACKENDS:
+        if (name := f"cmelgan_speed_{backend}") in results.names():
+            values = results.read(name).values
+            rows = [
+                [layer, *(shown(at(found, keys), ".3g") for keys in SPEED_OF_LAYERS.values())]
+                for layer, found in values["grouped"].items()
+            ]
+            if "train_step" in values:
+                found = values["train_step"]
+                title = "training step of the large published model, beside its own arithmetic"
+                rows.append([title, *(shown(at(found, keys), ".3g") for keys in SPEED_OF_LAYERS.values())])
+            yield f"Grouped convolutions with their gradients, one core, {backend}:"
+            yield table(["layer", *SPEED_OF_LAYERS], rows)
 
 
 def variants_section():

@@ -4,7 +4,7 @@ from matplotlib import pyplot
 from matplotlib.image import imread
 
 from audiozoo.errors import AudioError, OutputError
-from audiozoo.plots import image_rows, latent_scatter, spectrogram_comparison
+from audiozoo.plots import image_rows, latent_scatter, mel_sheet, spectrogram_comparison
 
 
 def sine(hz, seconds=1.0, sample_rate=16000):
@@ -81,6 +81,20 @@ def test_images_stand_in_rows_with_a_line_between_them(tmp_path):
         assert drawn.shape == (8, 5 * 7)
         np.testing.assert_array_equal(drawn[:, 7:13], row[1])
         assert image.get_clim() == (0.0, 1.0)  # the same grey in every row
+    assert imread(tmp_path / "a.png").ndim == 3
+
+
+def test_spectrograms_stand_upright_in_rows_on_one_scale(tmp_path):
+    rows = [np.random.default_rng(0).random((3, 20, 8)), 5.0 * np.random.default_rng(1).random((2, 20, 8))]
+    figure = mel_sheet(rows, titles=("A", "B"), frame_rate=10.0, path=tmp_path / "a.png")
+    assert len(figure.axes) == 6
+    assert [panel.get_ylabel() for panel in figure.axes[::3]] == ["A", "B"]
+    drawn = [panel.get_images() for panel in figure.axes]
+    assert [len(images) for images in drawn] == [1, 1, 1, 1, 1, 0]  # a row may be shorter
+    np.testing.assert_array_equal(drawn[3][0].get_array(), rows[1][0].T)  # low bands below, time to the right
+    assert drawn[0][0].origin == "lower"
+    assert drawn[0][0].get_extent()[1] == 2.0  # seconds
+    assert len({images[0].get_clim() for images in drawn if images}) == 1
     assert imread(tmp_path / "a.png").ndim == 3
 
 

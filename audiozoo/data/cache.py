@@ -62,12 +62,12 @@ def save_audio(folder, audio):
 
 
 def load_audio(folder):
-    """What ``save_audio`` kept: ``StoredAudio``, and the gain of a sample."""
-    return StoredAudio(folder / "audio.npy"), json.loads((folder / "gain.json").read_text())
+    """What ``save_audio`` kept: ``StoredArray``, and the gain of a sample."""
+    return StoredArray(folder / "audio.npy"), json.loads((folder / "gain.json").read_text())
 
 
-class StoredAudio(np.lib.mixins.NDArrayOperatorsMixin):
-    """Samples in a file, an int16 array ``(samples,)`` that is memory-mapped for each reading.
+class StoredArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array in a file, such as samples, that is memory-mapped for each reading.
 
     Between two of them nothing is open. A map that stayed would hold its file open, and a process may have a
     thousand: fewer than there are loops in a folder.
@@ -92,7 +92,7 @@ class StoredAudio(np.lib.mixins.NDArrayOperatorsMixin):
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **settings):
-        whole = (np.asarray(value) if isinstance(value, StoredAudio) else value for value in inputs)
+        whole = (np.asarray(value) if isinstance(value, StoredArray) else value for value in inputs)
         return getattr(ufunc, method)(*whole, **settings)
 
 

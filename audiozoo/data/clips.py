@@ -28,7 +28,7 @@ class Clip:
         name: path below the folder that was read.
         label: folder that it lies in; "" for the folder itself.
         recording: what it was cut from; clips of one recording are trained on or held out together.
-        audio: int16 ``(samples,)``, memory-mapped for each reading (``cache.StoredAudio``).
+        audio: int16 ``(samples,)``, memory-mapped for each reading (``cache.StoredArray``).
         gain: what an int16 sample is multiplied by to give the original audio.
         license: where the data say so, else "".
         metadata: whatever else the data say.
@@ -112,20 +112,44 @@ def read_clips(root, paths, about, *, sample_rate, cache, progress):
         sample_rate, cache, progress: see ``audio_folder``.
     """
     cache = cache_folder() / "clips" if cache is None else cache
-    clips, refused = [], []
-    for path in track(paths, "clips", shown=progress):
-        try:
-            audio, gain = cached_audio(path, sample_rate=sample_rate, cache=cache)
-        except AudioError as error:
-            refused.append(str(error))
-            continue
+
+    def read(path):
+        return cached_audio(path, sample_rate=sample_rate, cache=cache)
+
+    clips = []
+    for path, (audio, gain) in read_files(root, paths, read, what="clips", progress=progress):
         below = path.relative_to(root)
         clips.append(Clip(name=str(below), label=below.parent.name, audio=audio, gain=gain, **about(path)))
-    if not clips:
+    return clips
+
+
+def read_files(root, paths, read, *, what, progress):
+    """What is read of each file; those that cannot be read are named in a warning and left out.
+
+    Args:
+        root: folder, for the message.
+        paths: of the files.
+        read: function of a path that raises AudioError where it cannot be read.
+        what: is read, for the progress bar.
+        progress: show one.
+
+    Returns:
+        List of ``(path, what was read)``.
+
+    Raises:
+        DataError: not one file is readable.
+    """
+    found, refused = [], []
+    for path in track(paths, what, shown=progress):
+        try:
+            found.append((path, read(path)))
+        except AudioError as error:
+            refused.append(str(error))
+    if not found:
         raise DataError(f"data {str(root)!r} holds no readable audio: " + "; ".join(refused))
     if refused:
-        warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=3)
-    return clips
+        warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=4)
+    return found
 
 
 def recording_of(name, pattern):

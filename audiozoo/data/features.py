@@ -35,7 +35,7 @@ class Recording:
 
     Attributes:
         name: file name.
-        audio: int16 ``(samples,)``, memory-mapped for each reading (``cache.StoredAudio``).
+        audio: int16 ``(samples,)``, memory-mapped for each reading (``cache.StoredArray``).
         gain: what an int16 sample is multiplied by to give the original audio.
         features: one value for each ``hop`` samples.
     """

@@ -13,6 +13,12 @@ import numpy as np
 
 from audiozoo.errors import DataError
 
+TARGETS = (
+    "image",
+    "audio",
+    "log_mel",
+)  # what is learned to be made; the rest of a batch is what it is made from
+
 
 class FeatureCrops:
     """Crops of equal length from recordings with features, split in time.
@@ -110,11 +116,11 @@ class FeatureCrops:
 
 
 def training_pairs(batch):
-    """A batch as Keras wants it: ``(inputs, target)``, the target being the audio, or the image.
+    """A batch as Keras wants it: ``(inputs, target)``, the target being the first of ``TARGETS`` in it.
 
     A model that is told nothing of the target is given the target itself.
     """
-    name = "image" if "image" in batch else "audio"
+    name = next(name for name in TARGETS if name in batch)
     inputs = {key: value for key, value in batch.items() if key != name}
     return inputs or {name: batch[name]}, batch[name]
 

@@ -8,7 +8,7 @@ results here are the same to within rounding.
 import numpy as np
 from keras import ops
 
-MOST_SPLIT = 32  # groups that are convolved one by one; a program of more takes minutes to compile
+MOST_SPLIT = 32  # convolutions that one in groups is split into; a program of more takes minutes to compile
 
 
 def convolve(signal, kernel, *, stride=1, dilation=1, groups=1):
@@ -33,6 +33,9 @@ def convolve(signal, kernel, *, stride=1, dilation=1, groups=1):
         return ops.conv(signal, kernel, strides=stride, padding="valid", dilation_rate=dilation)
     if len(signal.shape) == 3:
         return grouped_product(signal, kernel, stride=stride, dilation=dilation, groups=groups)
+    together = -(-groups // MOST_SPLIT)
+    if groups % together == 0:
+        kernel, groups = joined_groups(kernel, groups, together), groups // together
     parts = zip(ops.split(signal, groups, axis=-1), ops.split(kernel, groups, axis=-1), strict=True)
     outputs = [
         ops.conv(part, own, strides=stride, padding="valid", dilation_rate=dilation) for part, own in parts
@@ -48,14 +51,40 @@ def check_convolution(signal, kernel, dilation, groups):
             "groups must divide channels and filters, and the kernel have channels / groups; got "
             f"groups={groups}, {signal.shape[-1]} channels, a kernel of shape {tuple(kernel.shape)}."
         )
-    if len(widths) == 2 and groups > MOST_SPLIT:
-        raise ValueError(f"groups must be at most {MOST_SPLIT} over two axes; got {groups}. Use fewer.")
+    if len(widths) == 2 and groups > MOST_SPLIT and groups % -(-groups // MOST_SPLIT):
+        raise ValueError(
+            f"groups must be at most {MOST_SPLIT} over two axes, or a multiple of "
+            f"{-(-groups // MOST_SPLIT)}; got {groups}."
+        )
     for steps, width in zip(signal.shape[1:-1], widths, strict=True):
         needed = dilation * (width - 1) + 1
         if steps is not None and steps < needed:
             raise ValueError(
                 f"signal must have at least {needed} steps for this kernel; got {steps}. Pad it."
             )
+
+
+def joined_groups(kernel, groups, together):
+    """The kernel of the same convolution in fewer groups, with zeros from each to those it is joined with.
+
+    It multiplies ``together`` times as much, and is faster than so many more convolutions of a few channels.
+
+    Args:
+        kernel: ``(height, width, channels / groups, filters)``.
+        groups: a multiple of ``together``.
+        together: how many become one.
+
+    Returns:
+        ``(height, width, together * channels / groups, filters)``.
+    """
+    if together == 1:
+        return kernel
+    height, width, per_group, filters = kernel.shape
+    parts = ops.reshape(
+        kernel, (height, width, 1, per_group, groups // together, together, filters // groups)
+    )
+    own = ops.reshape(ops.eye(together, dtype=kernel.dtype), (together, 1, 1, together, 1))
+    return ops.reshape(parts * own, (height, width, together * per_group, filters))
 
 
 def grouped_product(signal, kernel, *, stride, dilation, groups):

@@ -1,13 +1,14 @@
 """The shared layer library; every class is serializable."""
 
 from audiozoo.layers.axial import CentralizedLayer, FrequencyDelayedLayer, TimeDelayedLayer
+from audiozoo.layers.conditional import ConditionalBatchNorm, Projection
 from audiozoo.layers.convolution import Convolution, NormalizedDense, TransposedConvolution
 from audiozoo.layers.frontends import AudioTransform
 from audiozoo.layers.normalization import InstanceNorm
 from audiozoo.layers.perceptron import Perceptron
 from audiozoo.layers.recurrent import GRU, MinGRU
 from audiozoo.layers.resampling import Downsample1D, Upsample1D
-from audiozoo.layers.residual import Resnet1DBlock, SeedResnet1DBlock
+from audiozoo.layers.residual import DilatedResidual, Resnet1DBlock, SeedResnet1DBlock
 from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.sampling import GaussianHead, Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
@@ -18,7 +19,9 @@ __all__ = [
     "GRU",
     "AudioTransform",
     "CentralizedLayer",
+    "ConditionalBatchNorm",
     "Convolution",
+    "DilatedResidual",
     "Downsample1D",
     "FilteredNoiseSynth",
     "FrequencyDelayedLayer",
@@ -28,6 +31,7 @@ __all__ = [
     "MinGRU",
     "NormalizedDense",
     "Perceptron",
+    "Projection",
     "Resnet1DBlock",
     "Reverb",
     "Sampling",

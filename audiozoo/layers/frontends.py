@@ -96,7 +96,15 @@ class AudioTransform(layers.Layer):
             raise ValueError(f"gain must be positive; got {self.gain}. Use 1000 for audio within -1..1.")
 
     def call(self, audio):
-        return (self.log_mel(audio) - self.mean) / self.deviation
+        return self.standardised(self.log_mel(audio))
+
+    def standardised(self, log_mel):
+        """Compressed mel bands, as ``log_mel`` returns them, with the statistics taken out."""
+        return (ops.convert_to_tensor(log_mel) - self.mean) / self.deviation
+
+    def compressed(self, spectrogram):
+        """Undo ``standardised``; nothing is clipped."""
+        return ops.convert_to_tensor(spectrogram) * self.deviation + self.mean
 
     def log_mel(self, audio):
         """Compressed mel bands ``(batch, frames, bands)`` of audio ``(batch, samples)``, not standardised."""
@@ -127,10 +135,21 @@ class AudioTransform(layers.Layer):
                 f"batches must be an iterable of batches of audio; got {type(batches).__name__}. Put a "
                 "single batch into a list: [audio]."
             )
+        checked = (checked_audio(batch, f"batch {index}") for index, batch in enumerate(batches))
+        self.adapt_log_mel(self.log_mel(audio) for audio in checked)
+
+    def adapt_log_mel(self, batches):
+        """``adapt`` where the mel bands are there already.
+
+        Args:
+            batches: iterable of what ``log_mel`` returns, each ``(..., bands)``.
+
+        Raises:
+            AudioError: none at all, or nothing but one constant.
+        """
         count, mean, squares = 0, np.zeros(self.num_mels), np.zeros(self.num_mels)
-        for index, batch in enumerate(batches):
-            frames = self.log_mel(checked_audio(batch, f"batch {index}"))
-            frames = ops.convert_to_numpy(frames).astype("float64").reshape(-1, self.num_mels)
+        for batch in batches:
+            frames = ops.convert_to_numpy(batch).astype("float64").reshape(-1, self.num_mels)
             # Means and sums of squares of two sets make those of their union: Chan, Golub and LeVeque (1979).
             part = len(frames) / (count + len(frames))
             distance = frames.mean(axis=0) - mean

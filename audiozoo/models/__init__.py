@@ -3,12 +3,15 @@
 from audiozoo.models.adversarial import AdversarialModel
 from audiozoo.models.audio_vae import AudioVAE
 from audiozoo.models.base import AudioModel
+from audiozoo.models.cmelgan import CMelGAN
+from audiozoo.models.cmelgan_seed import CMelGANSeed
 from audiozoo.models.compact_vae import CompactVAE
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
 from audiozoo.models.mnist_vae import MnistVAE
 from audiozoo.models.spectral_vae import SpectralVAE
+from audiozoo.models.spectrogram_gan import SpectrogramGAN
 from audiozoo.models.vae import VAE
 
 __all__ = [
@@ -16,10 +19,13 @@ __all__ = [
     "AdversarialModel",
     "AudioModel",
     "AudioVAE",
+    "CMelGAN",
+    "CMelGANSeed",
     "CompactVAE",
     "Conv1DResnetVAE",
     "Conv1DResnetVAESeed",
     "DDSPDecoder",
     "MnistVAE",
     "SpectralVAE",
+    "SpectrogramGAN",
 ]

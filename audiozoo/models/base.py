@@ -5,11 +5,14 @@ import pathlib
 import re
 
 import keras
+import numpy as np
 from keras import ops
 
 from audiozoo import registry, weights
 from audiozoo.atomic import replacing_folder
 from audiozoo.errors import InvalidPreset, OutputError
+
+BATCH = 16  # items computed at once: bounds memory, and the number of shapes to compile for
 
 
 class AudioModel(keras.Model):
@@ -23,7 +26,7 @@ class AudioModel(keras.Model):
         architectures: every subclass by its name, the table that presets refer to.
         preset: the preset that the model was loaded from, or None.
         trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, ``"clips"``, files
-            of any sound, or ``"images"``.
+            of any sound, ``"classes"``, spectrograms of files in folders of classes, or ``"images"``.
         judged_by_loss: whether the epoch with the lowest loss of what is held out is the best one; otherwise
             the last is kept.
         gains_from_xla: whether XLA is worth its compilation under TensorFlow on a CPU.
@@ -68,6 +71,9 @@ class AudioModel(keras.Model):
         Args:
             batches: iterable of training batches, dicts of arrays. It may be left unread.
         """
+
+    def settle(self):
+        """Measure again what was measured with other weights than these; most models nothing."""
 
     def released_weights(self):
         """Values of the weights that a preset holds: those of a model that was just made, in its order."""
@@ -150,6 +156,24 @@ class AudioModel(keras.Model):
             The method's result as numpy arrays.
         """
         return keras.tree.map_structure(ops.convert_to_numpy, self.compile_function(function, inputs)(inputs))
+
+    def run_in_batches(self, function, inputs):
+        """``run_compiled`` on a few items at a time, in batches of 1, 2, 4, 8 or 16 items.
+
+        Args:
+            function: as in ``run_compiled``; it keeps items apart.
+            inputs: dict of arrays ``(items, ...)``.
+
+        Returns:
+            The results of all items, as numpy arrays.
+        """
+        items = len(next(iter(inputs.values())))
+        size = min(BATCH, 1 << (items - 1).bit_length())
+        pieces = []
+        for start in range(0, items, size):
+            index = np.minimum(np.arange(start, start + size), items - 1)
+            pieces.append(self.run_compiled(function, {name: value[index] for name, value in inputs.items()}))
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[:items], *pieces)
 
     def compile_function(self, function, inputs):
         """A method of this model as one compiled program, from tensors or arrays to tensors.

@@ -216,7 +216,7 @@ class MnistVAE(VAE):
         code = self.code_distribution(images)
         mean, log_variance = (code[key].astype("float64") for key in ("mean", "log_variance"))
         divergence = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1.0 - log_variance, axis=1)
-        surprise = self._in_batches(self._surprise, {"image": images, "latent": drawn(code, seed)})
+        surprise = self.run_in_batches(self._surprise, {"image": images, "latent": drawn(code, seed)})
         bound = -surprise.astype("float64") - divergence
         return bound[0] if single else bound
 

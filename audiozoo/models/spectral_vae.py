@@ -273,7 +273,7 @@ class SpectralVAE(AudioVAE):
         Raises: as ``encode``.
         """
         audio, single = self.as_items(audio, name="audio")
-        spectrogram = self._in_batches(self._transformed, {"audio": audio})
+        spectrogram = self.run_in_batches(self._transformed, {"audio": audio})
         return spectrogram[0] if single else spectrogram
 
     def _transformed(self, inputs):

@@ -14,7 +14,6 @@ from audiozoo.layers import Sampling
 from audiozoo.losses import beta_vae_loss, kl_per_dimension
 from audiozoo.models.base import AudioModel
 
-BATCH = 16  # items computed at once: bounds memory, and the number of shapes to compile for
 ACTIVE_VARIANCE = 0.01  # of a dimension's posterior mean over the data (Burda et al., 2015, arXiv:1509.00519)
 
 
@@ -180,7 +179,7 @@ class VAE(AudioModel, abstract=True):
             ValueError: as ``encode``.
         """
         items, single = self.as_items(items, name=self.encodes)
-        code = self._in_batches(self._posterior, {"items": items})
+        code = self.run_in_batches(self._posterior, {"items": items})
         return {name: value[0] if single else value for name, value in code.items()}
 
     def decode(self, latent):
@@ -286,20 +285,10 @@ class VAE(AudioModel, abstract=True):
     def _decoder_outputs(self, latent, item_shape):
         # The grid carries no numbers: compiled functions know lengths by the shapes of their inputs.
         grid = np.zeros((len(latent), *item_shape), "float32")
-        return self._in_batches(self._output, {"latent": latent.astype("float32"), "grid": grid})
+        return self.run_in_batches(self._output, {"latent": latent.astype("float32"), "grid": grid})
 
     def _output(self, inputs):
         return self.decoder_output(inputs["latent"], inputs["grid"].shape[1:])
-
-    def _in_batches(self, function, inputs):
-        """``run_compiled`` on a few items at a time, in batches of 1, 2, 4, 8 or 16 items."""
-        items = len(next(iter(inputs.values())))
-        size = min(BATCH, 1 << (items - 1).bit_length())
-        pieces = []
-        for start in range(0, items, size):
-            index = np.minimum(np.arange(start, start + size), items - 1)
-            pieces.append(self.run_compiled(function, {name: value[index] for name, value in inputs.items()}))
-        return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[:items], *pieces)
 
     def _checked_latent(self, latent):
         latent = np.asarray(latent, "float32")

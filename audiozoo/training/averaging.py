@@ -5,25 +5,34 @@ import contextlib
 import keras
 import numpy as np
 
+from audiozoo.models import AudioModel
+
 
 @contextlib.contextmanager
 def averaged_weights(model):
     """Within it the model has the averages that its optimizer keeps (``use_ema=True``), after it its own.
 
     Keras's SwapEMAWeights swaps the two in place, so that a checkpoint written meanwhile holds the
-    one for the other. Where the optimizer keeps no averages, nothing changes.
+    one for the other. Where the optimizer keeps no averages, nothing changes. What the model measured with
+    its own weights, such as the statistics of a batch normalisation, it measures again
+    (``AudioModel.settle``).
 
     Args:
         model: compiled; while it is being fitted, only between epochs.
     """
-    own = copies(model.trainable_variables)
+    measured = [variable for variable in model.variables if not variable.trainable]
+    own, own_measured = copies(model.trainable_variables), copies(measured)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     # On JAX the model now has the optimizer's own arrays, and whoever donates them deletes both.
     assign(model.trainable_variables, copies(model.trainable_variables))
     try:
+        changed = any(np.any(a != b) for a, b in zip(own, copies(model.trainable_variables), strict=True))
+        if changed and isinstance(model, AudioModel):
+            model.settle()
         yield
     finally:
         assign(model.trainable_variables, own)
+        assign(measured, own_measured)
 
 
 def copies(variables):

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import re
 import time
 
 import keras
@@ -12,12 +13,13 @@ from audiozoo.atomic import replacing
 from audiozoo.data.audio_io import write_audio
 from audiozoo.errors import TrainingError
 from audiozoo.metrics import kl_per_dimension
-from audiozoo.plots import image_rows, latent_scatter, spectrogram_comparison
+from audiozoo.plots import image_rows, latent_scatter, mel_sheet, spectrogram_comparison
 from audiozoo.training.averaging import averaged_weights
 
 # Of what is held out, after each epoch.
 SHOWN_IMAGES = 12
 SCATTERED_POINTS = 4000
+SHOWN_SPECTROGRAMS = 5
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -192,6 +194,61 @@ class Viewing(keras.callbacks.Callback):
             self.board.picture(epoch + 1, "held_out/images", figure)
 
 
+class Sampling(keras.callbacks.Callback):
+    """After each epoch, real spectrograms of every class above some that the model makes, and one to hear.
+
+    The real ones are held out where anything is. Written and shown as by ``Listening``; the noise is the same
+    after each epoch.
+
+    Args:
+        folder: of the run.
+        crops: ``MelCrops`` of the training.
+    """
+
+    def __init__(self, folder, crops):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        places = crops.validation_places()
+        labels = np.array(crops.labels(places))
+        self.real = {}
+        for name in crops.classes:
+            own = [places[index] for index in np.flatnonzero(labels == name)]
+            own = [own[index] for index in evenly(len(own), SHOWN_SPECTROGRAMS)]
+            if own:
+                self.real[name] = crops.collate(*zip(*own, strict=True))["log_mel"]
+        self.classes = crops.classes
+        self.board = TensorBoardWriter.if_possible(self.folder / "logs")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.board:
+            self.board.scalars(epoch + 1, logs or {})
+        model, rows, titles = self.model, [], []
+        stem = f"epoch_{epoch + 1:04d}"
+        with averaged_weights(model):
+            made = {name: model.sample(name, SHOWN_SPECTROGRAMS) for name in self.classes}
+        for name in self.classes:
+            if name in self.real:
+                rows.append(self.real[name])
+                titles.append(f"{name}\nheld out")
+            rows.append(model.log_mel(made[name]))
+            titles.append(f"{name}\nmade")
+        figure = mel_sheet(
+            rows,
+            titles=titles,
+            frame_rate=model.sample_rate / model.hop,
+            path=self.folder / "examples" / f"{stem}_classes.png",
+        )
+        if self.board:
+            self.board.picture(epoch + 1, "classes/spectrograms", figure)
+        for number, name in enumerate(self.classes, start=1):  # numbered, since a name may be no file's name
+            audio = model.sound(made[name][0])
+            audio = audio / max(1.0, float(np.abs(audio).max()))
+            safe = re.sub(r"[^\w-]+", "_", name)
+            write_audio(self.folder / "examples" / f"{stem}_{number}_{safe}.wav", audio, model.sample_rate)
+            if self.board:
+                self.board.sound(epoch + 1, name, audio, model.sample_rate)
+
+
 class LatentScatter(keras.callbacks.Callback):
     """After each epoch, the codes of what is held out in the two dimensions that say most.
 
@@ -261,9 +318,14 @@ class TensorBoardWriter:
 
     def example(self, step, name, audio, sample_rate, figure):
         """One example's sound and picture."""
+        self.sound(step, name, audio, sample_rate)
+        self.picture(step, f"{name}/spectrogram", figure)
+
+    def sound(self, step, name, audio, sample_rate):
+        """One sound."""
         with self.writer.as_default(step=step):
             self.tf.summary.audio(f"{name}/sound", audio[None, :, None], sample_rate)
-        self.picture(step, f"{name}/spectrogram", figure)
+        self.writer.flush()
 
     def picture(self, step, name, figure):
         """One figure."""

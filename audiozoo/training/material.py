@@ -7,6 +7,7 @@ from audiozoo.data.datasets import instrument_folder
 from audiozoo.data.features import loudness_statistics
 from audiozoo.data.freesound import freesound_loops, is_freesound
 from audiozoo.data.images import ImageBatches, load_images
+from audiozoo.data.mels import MelCrops, class_folder
 from audiozoo.data.pipelines import FeatureCrops
 
 
@@ -15,15 +16,16 @@ class Material:
     """Data, ready to be trained on.
 
     Attributes:
-        crops: batches by number, and what is held out: ``FeatureCrops``, ``ClipCrops`` or ``ImageBatches``.
-        files: name and length in samples of each file; name of a set, and number of its images.
+        crops: batches by number, and what is held out: ``FeatureCrops``, ``ClipCrops``,
+            ``MelCrops`` or ``ImageBatches``.
+        files: name and length of each file, in samples or frames; name of a set, and number of its images.
         config: arguments of the model that the data give.
         licenses: of the files, where the data say so.
     """
 
-    crops: FeatureCrops | ClipCrops | ImageBatches
+    crops: FeatureCrops | ClipCrops | MelCrops | ImageBatches
     files: list[tuple[str, int]]
-    config: dict[str, float]
+    config: dict[str, float | tuple[str, ...]]
     licenses: tuple[str, ...] = ()
 
 
@@ -61,7 +63,7 @@ def clips(data, config, settings, *, validation_files, progress):
         test_share=settings.test_share,
         seed=settings.seed,
     )
-    return Material(crops, files_of(found), {}, tuple(sorted({clip.license for clip in found} - {""})))
+    return Material(crops, files_of(found), {}, licenses_of(found))
 
 
 def read_folder(data, *, sample_rate, recording_pattern, progress):
@@ -70,6 +72,26 @@ def read_folder(data, *, sample_rate, recording_pattern, progress):
     if is_freesound(data):
         return freesound_loops(data, **reading)
     return audio_folder(data, recording_pattern=recording_pattern, **reading)
+
+
+def classes(data, config, settings, *, validation_files, progress):
+    """Spectrograms of files in folders of classes; of each class a share of the files is held out."""
+    found = class_folder(
+        data,
+        **{name: config[name] for name in ("sample_rate", "num_mels", "window_length", "hop")},
+        recording_pattern=settings.recording_pattern,
+        progress=progress,
+    )
+    crops = MelCrops(
+        found,
+        clip_frames=config["clip_frames"],
+        noise_dim=config["latent_dim"],
+        batch_size=settings.batch_size,
+        test_share=settings.test_share,
+        seed=settings.seed,
+    )
+    files = [(clip.name, len(clip.log_mel)) for clip in found]
+    return Material(crops, files, {"classes": crops.classes}, licenses_of(found))
 
 
 def images(data, config, settings, *, validation_files, progress):
@@ -90,5 +112,10 @@ def files_of(recordings):
     return [(recording.name, len(recording.audio)) for recording in recordings]
 
 
+def licenses_of(clips):
+    """Those that are known, each once."""
+    return tuple(sorted({clip.license for clip in clips} - {""}))
+
+
 # By the ``trains_on`` of a model.
-MATERIALS = {"instrument": instrument, "clips": clips, "images": images}
+MATERIALS = {"instrument": instrument, "clips": clips, "classes": classes, "images": images}

@@ -23,6 +23,7 @@ from audiozoo.training.callbacks import (
     LatentScatter,
     Listening,
     Progress,
+    Sampling,
     Viewing,
 )
 from audiozoo.training.checkpoint import Checkpoint
@@ -31,6 +32,8 @@ from audiozoo.training.schedule import WarmupThenDecay
 from audiozoo.zoo import load
 
 ADAPT_BATCHES = 64  # whose statistics a model that standardises its input takes
+# By the ``trains_on`` of a model.
+MAKES_NOTHING_OF_A_RECORDING = {"images": "makes images", "classes": "makes sound from noise"}
 # Of what is held out: images are many and cheap to encode; a clip is many points by itself.
 SCATTERED_IMAGES, SCATTERED_CLIPS = 1000, 48
 
@@ -58,7 +61,8 @@ def train(
     Args:
         preset: name or path of a preset with a ``train`` section, or a ``registry.Preset``.
         data: folder of recordings of one instrument, or for a model that trains on clips of any sound files;
-            for one that trains on images see ``audiozoo.data.images.load_images``.
+            for one that trains on classes a folder of folders of them; for one that trains on images see
+            ``audiozoo.data.images.load_images``.
         out: folder of the run: ``preset/`` (best epoch so far, or the last one of a model that no loss
             judges; ``audiozoo.load`` opens it),
             ``checkpoint.npz``, ``history.jsonl``, ``examples/``, ``logs/`` for TensorBoard.
@@ -84,8 +88,8 @@ def train(
         InvalidPreset: the preset has no ``train`` section.
         DataError: no usable recording, none long enough, or none named by ``validation_files``.
         TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration, there is
-            a ``monitor`` for a model of images, ``out`` holds a run with other settings or a damaged
-            checkpoint, or the loss is not finite.
+            a ``monitor`` for a model that makes nothing of a recording, ``out`` holds a run with other
+            settings or a damaged checkpoint, or the loss is not finite.
         OutputError: ``out`` cannot be written.
     """
     began = time.monotonic()
@@ -95,11 +99,11 @@ def train(
     changes = {"epochs": epochs, "seed": seed} | ({"epochs": 1, "steps_per_epoch": 1} if smoke else {})
     settings = changed_settings(preset.train, changes)
     config = full_config(preset)
-    seen = AudioModel.architectures[preset.architecture].trains_on == "images"
-    if seen and monitor:
+    kind = AudioModel.architectures[preset.architecture].trains_on
+    if kind in MAKES_NOTHING_OF_A_RECORDING and monitor:
         raise TrainingError(
-            f"monitor must be left out: {preset.architecture} makes images; got {monitor[0]!r}. What "
-            "it makes of held-out images is in the folder examples."
+            f"monitor must be left out: {preset.architecture} {MAKES_NOTHING_OF_A_RECORDING[kind]}; got "
+            f"{monitor[0]!r}. What it makes is in the folder examples."
         )
     monitors = {  # numbered, since two files in different folders may share a name
         f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=config["sample_rate"])
@@ -135,9 +139,16 @@ def train(
         judged_by_loss=model.judged_by_loss,
         max_minutes=max_minutes,
     )
-    shown = [Viewing(out, example) if seen else Listening(out, example, monitors)] if examples else []
+    shown = []
+    if examples and kind == "images":
+        shown.append(Viewing(out, example))
+    elif examples and kind == "classes":
+        shown.append(Sampling(out, crops))
+    elif examples:
+        shown.append(Listening(out, example, monitors))
     if examples and isinstance(model, VAE):
-        shown.append(LatentScatter(out, crops, items=SCATTERED_IMAGES if seen else SCATTERED_CLIPS))
+        items = SCATTERED_IMAGES if kind == "images" else SCATTERED_CLIPS
+        shown.append(LatentScatter(out, crops, items=items))
     callbacks = [*callbacks_of_learning(settings), *shown, keeper]
     if done < settings.epochs:
         model.fit(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audiozoo.data.audio_io import write_audio
-from audiozoo.data.cache import StoredAudio
+from audiozoo.data.cache import StoredArray
 from audiozoo.data.clips import ClipCrops, audio_folder, gtzan, split_by_label
 from audiozoo.data.pipelines import HeldOut, numpy_stream, tf_stream
 from audiozoo.errors import DataError
@@ -39,7 +39,7 @@ def test_a_folder_is_a_label_and_files_come_in_order(clips):
     assert clips[7].name == "rock/rock_2.wav"
     audio = clips[7].audio * clips[7].gain
     np.testing.assert_allclose(audio, np.linspace(0.0, 0.09, RATE) * 8, atol=1e-4)
-    assert isinstance(clips[0].audio, StoredAudio)
+    assert isinstance(clips[0].audio, StoredArray)
     assert clips[0].audio.dtype == np.int16
 
 

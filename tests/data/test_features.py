@@ -4,7 +4,7 @@ import soundfile
 
 from audiozoo.data import cache, features
 from audiozoo.data.audio_io import write_audio
-from audiozoo.data.cache import StoredAudio
+from audiozoo.data.cache import StoredArray
 from audiozoo.data.features import cached_recording, extract_features, loudness, loudness_statistics
 from audiozoo.errors import AudioError, OutputError
 
@@ -70,7 +70,7 @@ def test_the_recording_holds_the_audio_and_its_features(cached):
     recording = cached()
     np.testing.assert_allclose(recording.audio * recording.gain, sine(440), atol=2**-14)
     assert recording.audio.dtype == np.int16
-    assert isinstance(recording.audio, StoredAudio)
+    assert isinstance(recording.audio, StoredArray)
     assert recording.name == "a.wav"
     expected = extract_features(sine(440), sample_rate=RATE, f0_method="yin")
     np.testing.assert_allclose(recording.features.f0_hz, expected.f0_hz, rtol=1e-3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiozoo.data.audio_io import write_audio
-from audiozoo.data.cache import StoredAudio
+from audiozoo.data.cache import StoredArray
 from audiozoo.data.clips import split_by_label
 from audiozoo.data.freesound import freesound_loops, is_freesound
 from audiozoo.errors import DataError
@@ -42,7 +42,7 @@ def test_only_licences_for_any_use_are_read_unless_asked_for(dataset, tmp_path):
     assert [clip.license for clip in free] == [LICENSES[n][1] for n in ("1001", "1002", "1005")]
     assert free[1].metadata["tags"] == ["loop", "120bpm"]
     assert free[1].audio[0] * free[1].gain == pytest.approx(0.2, abs=1e-3)
-    assert isinstance(free[0].audio, StoredAudio)
+    assert isinstance(free[0].audio, StoredArray)
     assert len(freesound_loops(dataset, free_only=False, cache=tmp_path / "cache")) == 5
 
 

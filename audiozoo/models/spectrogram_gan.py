@@ -1,0 +1,173 @@
+"""What generators of spectrograms share that make music of a class from noise."""
+
+import numpy as np
+from keras import ops
+
+from audiozoo.arguments import check_range, check_whole
+from audiozoo.data.audio_io import check_sample_rate
+from audiozoo.errors import UnknownClass
+from audiozoo.layers import AudioTransform
+from audiozoo.models.adversarial import AdversarialModel
+from audiozoo.registry import did_you_mean
+
+LONGEST_SECONDS = 600.0
+
+
+class SpectrogramGAN(AdversarialModel, abstract=True):
+    """A generator of mel spectrograms from noise and class, and what can be done with them.
+
+    A subclass sets ``generator`` and ``discriminator``; called on noise and class, the generator returns
+    ``(batch, frames, bands)`` in units of its own. It says what these are by ``as_output`` and
+    ``as_spectrogram``, the two ways between them and standardised spectrograms, and says the losses.
+
+    Args:
+        classes, sample_rate, num_mels, window_length, hop, clip_frames, latent_dim: see ``CMelGAN``.
+        kwargs: of ``AdversarialModel``.
+
+    Attributes:
+        transform: ``layers.AudioTransform``, which holds the statistics of the training set.
+        stringable: whether the generator makes one longer spectrogram of several lots of noise.
+    """
+
+    trains_on = "classes"
+    stringable = True
+
+    def __init__(
+        self, *, classes, sample_rate, num_mels, window_length, hop, clip_frames, latent_dim, **kwargs
+    ):
+        super().__init__(**kwargs)
+        check_sample_rate(sample_rate)
+        for name, value in (("num_mels", num_mels), ("clip_frames", clip_frames), ("latent_dim", latent_dim)):
+            check_whole(name, value, 1)
+        self.classes = checked_classes(classes)
+        self.sample_rate, self.num_mels = sample_rate, num_mels
+        self.window_length, self.hop = window_length, hop
+        self.clip_frames, self.latent_dim = clip_frames, latent_dim
+        self.transform = AudioTransform(
+            sample_rate=sample_rate, num_mels=num_mels, window_length=window_length, hop=hop
+        )
+
+    # --- Of the subclass ---
+
+    def as_output(self, log_mel):
+        """Log-mel spectrograms of the data in the generator's units: tensor to tensor."""
+        raise NotImplementedError
+
+    def as_spectrogram(self, output):
+        """What the generator made, as standardised spectrograms: numpy to numpy."""
+        raise NotImplementedError
+
+    # --- Training ---
+
+    def adapt(self, batches):
+        self.transform.adapt_log_mel(batch["log_mel"] for batch in batches)
+
+    def build_discriminator(self):
+        self.discriminator.build((None, self.clip_frames, self.num_mels))
+
+    def call(self, inputs, training=False):
+        return self.generator(inputs["noise"], inputs["label"], training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """As ``AdversarialModel``; the target is a log-mel spectrogram, not yet standardised."""
+        y = self.as_output(ops.convert_to_tensor(y))
+        return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+
+    def discriminator_inputs(self, items, inputs):
+        return {"spectrogram": items, "label": inputs["label"]}
+
+    # --- Sampling ---
+
+    def sample(self, class_name, n=1, seed=0, *, seconds=None):
+        """Spectrograms of a class from noise.
+
+        A longer one than a clip is made of several lots of noise, one after the other: it stays in its class,
+        but what happens changes from clip to clip. Of equal seeds, a longer or further one begins with the
+        others.
+
+        Args:
+            class_name: one of ``classes``.
+            n: how many.
+            seed: of the noise. One seed gives the same noise on every backend, and for every class.
+            seconds: length; by default that of one clip.
+
+        Returns:
+            float32 ``(n, frames, num_mels)``, standardised as by ``layers.AudioTransform``: what ``sound``
+            takes.
+
+        Raises:
+            UnknownClass: no such class.
+            ValueError: ``n``, ``seed`` or ``seconds`` out of range.
+        """
+        check_whole("n", n, 1)
+        check_whole("seed", seed, 0)
+        label = self.label_of(class_name)
+        frames = self.clip_frames
+        if seconds is not None:
+            check_range("seconds", seconds, self.hop / self.sample_rate, LONGEST_SECONDS)
+            frames = 1 + int(seconds * self.sample_rate) // self.hop
+        clips = -(-frames // self.clip_frames)
+        if clips > 1 and not self.stringable:
+            raise ValueError(
+                f"seconds must be at most {self.clip_frames * self.hop / self.sample_rate:.3g}, one clip, "
+                f"for a {type(self).__name__}; got {seconds}. String several clips together."
+            )
+        noise = np.stack(
+            [
+                np.random.default_rng((seed, item)).standard_normal((clips, self.latent_dim), dtype="float32")
+                for item in range(n)
+            ]
+        )
+        inputs = {"noise": noise if clips > 1 else noise[:, 0], "label": np.full(n, label, "int32")}
+        return self.as_spectrogram(self.run_in_batches(self.call, inputs))[:, :frames]
+
+    def sound(self, spectrogram, *, method="griffin_lim", **settings):
+        """Audio of a spectrogram.
+
+        Args:
+            spectrogram: as ``sample`` returns it, with or without batch.
+            method: see ``layers.AudioTransform.invert``.
+            settings: further arguments of that.
+
+        Returns:
+            float32 ``(n, samples)``, or ``(samples,)`` for a single one.
+
+        Raises:
+            StatisticsMissing: the model was not trained.
+            AudioError, ValueError: as ``layers.AudioTransform.invert``.
+        """
+        return self.transform.invert(spectrogram, method=method, **settings)
+
+    def standardised(self, log_mel):
+        """Log-mel spectrograms of the data, ``(n, frames, num_mels)``, as ``sample`` returns its own."""
+        return ops.convert_to_numpy(self.transform.standardised(log_mel))
+
+    def log_mel(self, spectrogram):
+        """The reverse: standardised spectrograms as log-mel ones, in which silence is 0."""
+        return ops.convert_to_numpy(self.transform.compressed(spectrogram))
+
+    def label_of(self, class_name):
+        """The number of a class. Raises UnknownClass where there is none of that name."""
+        if class_name not in self.classes:
+            raise UnknownClass(
+                f"class_name must be one of {', '.join(self.classes)}; got {class_name!r}."
+                f"{did_you_mean(class_name, self.classes)}"
+            )
+        return self.classes.index(class_name)
+
+    def render(self, inputs):
+        """Spectrograms of a batch of training inputs, standardised, ``(batch, frames, num_mels)``."""
+        inputs = {name: inputs[name] for name in ("noise", "label")}
+        return self.as_spectrogram(self.run_in_batches(self.call, inputs))
+
+
+def checked_classes(classes):
+    """Names of classes as a tuple. Raises ValueError for what are none."""
+    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
+        raise ValueError(f"classes must be a sequence of names, such as ('piano', 'lofi'); got {classes!r}.")
+    classes = tuple(classes)
+    if not classes or not all(isinstance(name, str) and name for name in classes):
+        raise ValueError(f"classes must be names, at least one; got {classes!r}.")
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"classes must differ from each other; got {classes!r}.")
+    return classes
