@@ -1,12 +1,12 @@
 """The shared layer library; every class is serializable."""
 
 from audiozoo.layers.convolution import Convolution, NormalizedDense, TransposedConvolution
-from audiozoo.layers.frontends import AudioTransform
+from audiozoo.layers.frontends import AudioTransform, MelSpectrogram
 from audiozoo.layers.normalization import InstanceNorm
 from audiozoo.layers.perceptron import Perceptron
 from audiozoo.layers.recurrent import GRU, MinGRU
 from audiozoo.layers.resampling import Downsample1D, Upsample1D
-from audiozoo.layers.residual import Resnet1DBlock, SeedResnet1DBlock
+from audiozoo.layers.residual import DilatedResidual, Resnet1DBlock, SeedResnet1DBlock
 from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.sampling import GaussianHead, Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
@@ -17,11 +17,13 @@ __all__ = [
     "GRU",
     "AudioTransform",
     "Convolution",
+    "DilatedResidual",
     "Downsample1D",
     "FilteredNoiseSynth",
     "GaussianHead",
     "HarmonicSynth",
     "InstanceNorm",
+    "MelSpectrogram",
     "MinGRU",
     "NormalizedDense",
     "Perceptron",

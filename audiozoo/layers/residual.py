@@ -1,8 +1,9 @@
-"""Residual blocks over time: one that learns, and the published one, which does not."""
+"""Residual blocks: of autoencoders, one that learns and the published one, which does not; of vocoders."""
 
 import keras
 from keras import layers, ops
 
+from audiozoo.layers.convolution import Convolution
 from audiozoo.layers.normalization import InstanceNorm
 
 INITIAL_GAIN = (
@@ -152,4 +153,75 @@ class SeedResnet1DBlock(layers.Layer):
             "filters": self.filters,
             "kind": self.kind,
             "dropout": self.dropout,
+        }
+
+
+@keras.saving.register_keras_serializable("audiozoo")
+class DilatedResidual(layers.Layer):
+    """``shortcut(x) + branch(x)``, with a branch that looks at neighbours some way off.
+
+    The branch: leaky ReLU, dilated convolution with mirrored ends, leaky ReLU, 1x1 convolution. The shortcut
+    is a 1x1 convolution as well. Stacked with dilations 1, 3, 9 they see each of 27 steps once.
+
+    Args:
+        filters: channels of the output.
+        kernel_size: steps that the convolution sees, on each axis.
+        dilation: steps between them.
+        normalization, kernel_initializer: of all three convolutions, see ``KernelLayer``.
+
+    Input:
+        ``(batch, time, channels)`` or ``(batch, time, frequency, channels)``; on each axis more steps than
+        half of what the convolution spans.
+
+    Output:
+        The same with ``filters`` channels.
+
+    Reference:
+        Kumar et al. (2019), MelGAN, arXiv:1910.06711, appendix A.
+    """
+
+    def __init__(
+        self,
+        filters,
+        *,
+        kernel_size=3,
+        dilation=1,
+        normalization="weight",
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.dilation = filters, kernel_size, dilation
+        self.normalization = normalization
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        kernels = {"normalization": normalization, "dtype": self.dtype_policy}
+
+        def convolution(kernel_size, **where):
+            # A copy for each, with a seed of its own: one initializer always draws the same numbers.
+            initializer = self.kernel_initializer.clone()
+            return Convolution(filters, kernel_size, kernel_initializer=initializer, **where, **kernels)
+
+        self.look = convolution(kernel_size, dilation=dilation, padding="reflect")
+        self.mix, self.shortcut = convolution(1), convolution(1)
+
+    def build(self, input_shape):
+        self.look.build(input_shape)
+        self.mix.build((*input_shape[:-1], self.filters))
+        self.shortcut.build(input_shape)
+
+    def call(self, inputs, training=False):
+        hidden = self.look(ops.leaky_relu(inputs, negative_slope=0.2), training=training)
+        hidden = self.mix(ops.leaky_relu(hidden, negative_slope=0.2), training=training)
+        return self.shortcut(inputs, training=training) + hidden
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "dilation": self.dilation,
+            "normalization": self.normalization,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

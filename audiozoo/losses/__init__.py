@@ -13,7 +13,7 @@ from audiozoo.losses.reconstruction import (
     relative_spectral_error,
     relative_squared_error,
 )
-from audiozoo.losses.spectral import MultiScaleSpectralLoss
+from audiozoo.losses.spectral import MultiScaleSpectralLoss, multi_resolution_stft_loss
 from audiozoo.losses.variational import (
     bernoulli_negative_log_likelihood,
     beta_vae_loss,
@@ -35,6 +35,7 @@ __all__ = [
     "least_squares_discriminator",
     "least_squares_generator",
     "mean_feature_matching",
+    "multi_resolution_stft_loss",
     "paired_feature_matching",
     "reconstruction_error",
     "relative_spectral_error",
