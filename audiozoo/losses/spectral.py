@@ -54,7 +54,7 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
         return super().get_config() | {"window_lengths": list(self.window_lengths), "epsilon": self.epsilon}
 
 
-QUIET = 3e-4  # magnitude, about -100 dB of full scale: what is quieter is silence
+QUIET = 3e-4  # magnitude, some -100 dB of full scale: what is quieter is silence
 FAINT = 1e-2  # some -70 dB: a quieter clip is not blown up to the importance of a loud one
 
 
@@ -75,14 +75,21 @@ def multi_resolution_stft_loss(reference, estimate, *, window_lengths=(2048, 102
     total = 0.0
     for window_length in window_lengths:
         hop = window_length // 4
-        a = ops.stop_gradient(
-            stft_magnitude(reference, window_length=window_length, hop=hop, floor=QUIET)
-        )
-        b = stft_magnitude(estimate, window_length=window_length, hop=hop, floor=QUIET)
+        a = ops.stop_gradient(audible(reference, window_length, hop))
+        b = audible(estimate, window_length, hop)
         faint = FAINT * math.sqrt(a.shape[1] * a.shape[2])
         convergence = norms(a - b) / (norms(a) + faint)
         total += ops.mean(convergence) + ops.mean(ops.abs(ops.log(a) - ops.log(b)))
     return total / len(window_lengths)
+
+
+def audible(audio, window_length, hop):
+    """Magnitudes of which what is quiet is a little more than it was.
+
+    Not cut off: a generator that begins below the threshold would never learn to be heard.
+    """
+    magnitude = stft_magnitude(audio, window_length=window_length, hop=hop)
+    return ops.sqrt(ops.square(magnitude) + QUIET**2)
 
 
 def norms(magnitude):

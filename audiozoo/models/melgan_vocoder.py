@@ -171,7 +171,7 @@ class MelGANVocoder(AdversarialModel):
         bands: signals, each at a fraction of the rate, of which the sound is put together; 1 is the published
             MelGAN.
         initial_deviation: standard deviation of the kernels at first, published 0.02; None: as wide as keeps
-            the loudness of what passes (He et al., 2015, arXiv:1502.01852), which learns faster.
+            the loudness of what passes (LeCun et al., 1998, Efficient BackProp), which learns faster.
         discriminator_scales: discriminators, each at half the rate of the one before.
         discriminator_channels: of the first convolution in each, a multiple of 4.
         discriminator_most_channels: of any.
@@ -286,7 +286,7 @@ class MelGANVocoder(AdversarialModel):
     def new_initializer(self):
         """An initializer of kernels, with a seed of its own."""
         if self.initial_deviation is None:
-            return keras.initializers.HeNormal()
+            return keras.initializers.LecunNormal()
         return keras.initializers.RandomNormal(stddev=self.initial_deviation)
 
     # --- Training ---
