@@ -11,7 +11,7 @@ from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.sampling import GaussianHead, Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
 from audiozoo.layers.time_pooling import TimePool, TimeSpread
-from audiozoo.layers.weight_norm import fold_weight_norm
+from audiozoo.layers.weight_norm import fold_weight_norm, unfold_weight_norm
 
 __all__ = [
     "GRU",
@@ -37,4 +37,5 @@ __all__ = [
     "TransposedConvolution",
     "Upsample1D",
     "fold_weight_norm",
+    "unfold_weight_norm",
 ]

@@ -231,18 +231,29 @@ class AudioTransform(_MelBands):
         return spectrogram[0] if single else spectrogram
 
     def invert(
-        self, spectrogram, *, method="griffin_lim", samples=None, iterations=None, mel_inverse="nnls", seed=0
+        self,
+        spectrogram,
+        *,
+        method="griffin_lim",
+        samples=None,
+        iterations=None,
+        mel_inverse="nnls",
+        seed=0,
+        vocoder=None,
     ):
         """Audio whose spectrogram is the given one, or nearly.
 
         Args:
             spectrogram: ``(frames, num_mels)`` or ``(batch, frames, num_mels)``, standardised.
-            method: ``"griffin_lim"``: phase found by iterating; ``"pghi"``: by integrating its gradient.
+            method: ``"griffin_lim"``: phase found by iterating; ``"pghi"``: by integrating its gradient;
+                ``"vocoder"``: sound made by a network that has learned what sounds have such bands. The three
+                arguments below are of the first two.
             samples: length of the audio, of ``1 + samples // hop`` frames; ``(frames - 1) * hop`` by default.
             iterations: of Griffin-Lim, by default 32, and with ``"pghi"`` 5 that set out from its phase;
                 0 is PGHI alone.
             mel_inverse: ``"nnls"`` or ``"pinv"``, see ``audiozoo.dsp.inversion.mel_to_magnitude``.
             seed: of random phase.
+            vocoder: of ``"vocoder"``: a ``MelGANVocoder`` of the same mel settings, whatever its compression.
 
         Returns:
             float32 array ``(samples,)`` or ``(batch, samples)``.
@@ -250,8 +261,16 @@ class AudioTransform(_MelBands):
         Raises:
             StatisticsMissing: before ``adapt``, or loading weights.
             AudioError: a spectrogram of another shape, or not finite.
-            ValueError: an unknown method, or a length that another number of frames has.
+            ValueError: an unknown method, a length that another number of frames has, no vocoder or one of
+                other settings.
         """
+        if (method == "vocoder") != (vocoder is not None):
+            raise ValueError(
+                "method and vocoder belong together: method='vocoder', vocoder=audiozoo.load(...); got "
+                f"method={method!r} and vocoder={vocoder!r}."
+            )
+        if method == "vocoder":
+            return self.vocoded(spectrogram, vocoder, samples)
         check_whole("seed", seed, 0)
         if iterations is not None:
             check_whole("iterations", iterations, 0)
@@ -260,7 +279,9 @@ class AudioTransform(_MelBands):
                 f"mel_inverse must be one of {inversion.MEL_INVERSES}; got {mel_inverse!r}. Use 'nnls'."
             )
         if method not in METHODS:
-            raise ValueError(f"method must be one of {tuple(METHODS)}; got {method!r}. Use 'griffin_lim'.")
+            raise ValueError(
+                f"method must be one of {(*METHODS, 'vocoder')}; got {method!r}. Use 'griffin_lim'."
+            )
         magnitude = self.magnitude(spectrogram, mel_inverse=mel_inverse)
         settings = {"hop": self.hop, "window": self.window, "seed": seed}
         phase = inversion.phase_by_integration(magnitude, **settings) if method == "pghi" else None
@@ -269,12 +290,31 @@ class AudioTransform(_MelBands):
             magnitude, samples=samples, iterations=iterations, phase=phase, **settings
         )
 
+    def vocoded(self, spectrogram, vocoder, samples):
+        """``invert`` by a vocoder."""
+        ours, theirs = self.settings(), vocoder.spectrogram.settings()
+        differing = [f"{name}={theirs[name]!r}, not {ours[name]!r}" for name in ours if ours[name] != theirs[name]]
+        if differing:
+            raise ValueError(
+                f"vocoder must have the mel settings of this transform; it has {'; '.join(differing)}. Choose "
+                "another one, or method='pghi'."
+            )
+        mel = np.log10(np.maximum(self.mel(spectrogram), MEL_FLOOR)).astype("float32")
+        samples = inversion.check_length(mel.shape[-2], self.window_length // 2 + 1, self.hop, samples)
+        # Our frames are centred where theirs begin. One more, since sound may go on for all but a hop.
+        longer = np.concatenate([mel, mel[..., -1:, :]], axis=-2)
+        return vocoder.vocode(longer)[..., self.hop // 2 :][..., :samples]
+
     def magnitude(self, spectrogram, *, mel_inverse="nnls"):
         """Linear magnitudes of a standardised spectrogram; Args and Raises as in ``invert``.
 
         Returns:
             float32 array ``(..., frames, window_length // 2 + 1)``.
         """
+        return inversion.mel_to_magnitude(self.mel(spectrogram), self.filters, method=mel_inverse)
+
+    def mel(self, spectrogram):
+        """Mel magnitudes, float64 ``(..., frames, bands)``, of a standardised spectrogram, which is checked."""
         self.check_adapted()
         spectrogram = ops.convert_to_numpy(spectrogram).astype("float64")
         if spectrogram.ndim not in (2, 3) or spectrogram.shape[-1] != self.num_mels:
@@ -288,9 +328,7 @@ class AudioTransform(_MelBands):
                 "infinite. Look at what made it."
             )
         compressed = spectrogram * float(self.deviation) + ops.convert_to_numpy(self.mean)
-        compressed = np.minimum(compressed, LOUDEST)
-        mel = expand(compressed, self.gain)
-        return inversion.mel_to_magnitude(mel, self.filters, method=mel_inverse)
+        return expand(np.minimum(compressed, LOUDEST), self.gain)
 
     def check_adapted(self):
         """Raise StatisticsMissing unless the statistics were measured or loaded."""

@@ -18,7 +18,7 @@ from audiozoo.dsp.filterbank import TAPS_PER_BAND, join_bands
 from audiozoo.errors import AudioError
 from audiozoo.layers import Convolution, DilatedResidual, MelSpectrogram, TransposedConvolution
 from audiozoo.layers.frontends import MEL_FLOOR
-from audiozoo.layers.weight_norm import fold_weight_norm
+from audiozoo.layers.weight_norm import fold_weight_norm, unfold_weight_norm
 from audiozoo.losses import (
     hinge_discriminator,
     hinge_generator,
@@ -27,6 +27,7 @@ from audiozoo.losses import (
 )
 from audiozoo.models.adversarial import AdversarialModel
 from audiozoo.models.audio_vae import as_batch
+from audiozoo.models.melgan_state import kernel_norms, read_generator
 
 PIECE_FRAMES = 256  # computed at once: bounds memory, and is long against what has to be computed twice
 LOWEST_MEL, HIGHEST_MEL = -8.0, 4.0  # log10; what lies beyond is measured in other units
@@ -71,6 +72,14 @@ class Generator(layers.Layer):
         """All layers with weights, as they are passed through."""
         stages = zip(self.raises, self.stacks, strict=True)
         return [self.stem, *(layer for up, stack in stages for layer in (up, *stack)), self.head]
+
+    def convolutions(self):
+        """All convolutions, those of a residual block in the order of its branch, then its shortcut."""
+        parts = (
+            (layer.look, layer.mix, layer.shortcut) if isinstance(layer, DilatedResidual) else (layer,)
+            for layer in self.in_order()
+        )
+        return [convolution for part in parts for convolution in part]
 
     def call(self, mel, training=False):
         hidden = self.stem(ops.cast(mel, self.compute_dtype), training=training)
@@ -431,14 +440,56 @@ class MelGANVocoder(AdversarialModel):
         mel = np.maximum(mel.astype("float32"), math.log10(MEL_FLOOR))
         return (mel[None] if single else mel), single
 
-    def fold_weight_norm(self):
-        """Keep the kernels themselves instead of their direction and length: the same sound, a little faster.
+    # --- Speed ---
 
-        For a model that is played. Training it further unfolds it again.
+    def fold_weight_norm(self):
+        """Keep kernels themselves instead of their direction and length: the same sound, a little faster.
+
+        For a model that is played. When it is trained on, it unfolds by itself.
         """
         fold_weight_norm(self.generator)
         self._forget_compiled()
 
+    def make_train_function(self, force=False):
+        if self.generator.stem.folded:
+            unfold_weight_norm(self.generator)
+            self._forget_compiled()
+            force = True
+        return super().make_train_function(force)
+
     def _forget_compiled(self):
         self._compiled_functions.clear()
         self.predict_function = self.test_function = None
+
+    # --- Weights from elsewhere ---
+
+    @classmethod
+    def from_torch(cls, state, *, input_scale=1.0, input_offset=0.0, **settings):
+        """A model with the weights of a MelGAN generator that PyTorch has trained; it needs none itself.
+
+        Args:
+            state: path of a .npz file, or dict, of arrays by their names in the state dict, as the code of
+                the paper has them or the one by Seungwon Park: ``torch.load(path, map_location="cpu",
+                weights_only=True)`` gives it. With weight normalisation or after its removal.
+            input_scale, input_offset: what that network was given, of ``log10`` of mel magnitudes:
+                ``input_scale * mel + input_offset``. Park's: ``math.log(10) / 5`` and 1.
+            settings: arguments of the constructor that no weights tell: ``sample_rate``, ``window_length``,
+                ``lowest_hz``, ``highest_hz``, ``dilations``; by default the published ones.
+
+        Returns:
+            ``MelGANVocoder``.
+
+        Raises:
+            ValueError: the arrays are no such generator, or one of other settings than these.
+        """
+        found = read_generator(state)
+        model = cls(**({"window_length": 4 * found.config["hop"]} | settings | found.config))
+        check_range("input_scale", input_scale, 1e-6, 1e6)
+        # g, v and bias of each convolution, as our layers have them.
+        for layer, (v, g, bias) in zip(model.generator.convolutions(), found.weights, strict=True):
+            if layer is model.generator.stem:
+                bias = bias + input_offset * np.sum(v * (g / kernel_norms(v)), axis=(0, 1))
+                g = input_scale * g
+            for variable, value in ((layer.v, v), (layer.g, g), (layer.bias, bias)):
+                variable.assign(value)
+        return model
