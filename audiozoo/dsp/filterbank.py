@@ -25,7 +25,8 @@ def band_filters(bands):
         bands: 2 or more.
 
     Returns:
-        Two float32 arrays ``(taps, bands)``, an odd number of taps; the second is the first in reverse, ``bands`` times as loud.
+        Two float32 arrays ``(taps, bands)``, an odd number of taps. The second is the first in reverse,
+        ``bands`` times as loud.
     """
     taps = TAPS_PER_BAND * bands - 1
     # The one cutoff at which a band and its neighbour add up to the same power everywhere (Lin and

@@ -38,8 +38,8 @@ def stft_magnitude(audio, *, window_length, hop, floor=1e-10, window="hann", pad
         floor: smallest magnitude; keeps the gradient finite where the signal is digital silence.
         window: ``"hann"`` or ``"gaussian"``.
         padding: what lies outside the clip. ``"reflect"``: its mirror image, for clips of more than
-            ``window_length // 2`` samples; ``"zeros"``: silence, for clips of any length; ``"none"``: nothing,
-            all frames lie within the clip.
+            ``window_length // 2`` samples; ``"zeros"``: silence, for clips of any length; ``"none"``: nothing
+            is needed, since all frames lie within the clip.
 
     Returns:
         ``(batch, 1 + samples // hop, window_length // 2 + 1)``; frame ``t`` is centred on sample ``t * hop``.

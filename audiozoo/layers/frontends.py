@@ -293,11 +293,13 @@ class AudioTransform(_MelBands):
     def vocoded(self, spectrogram, vocoder, samples):
         """``invert`` by a vocoder."""
         ours, theirs = self.settings(), vocoder.spectrogram.settings()
-        differing = [f"{name}={theirs[name]!r}, not {ours[name]!r}" for name in ours if ours[name] != theirs[name]]
+        differing = [
+            f"{name}={theirs[name]!r}, not {own!r}" for name, own in ours.items() if own != theirs[name]
+        ]
         if differing:
             raise ValueError(
-                f"vocoder must have the mel settings of this transform; it has {'; '.join(differing)}. Choose "
-                "another one, or method='pghi'."
+                f"vocoder must have the mel settings of this transform; it has {'; '.join(differing)}. "
+                "Choose another one, or method='pghi'."
             )
         mel = np.log10(np.maximum(self.mel(spectrogram), MEL_FLOOR)).astype("float32")
         samples = inversion.check_length(mel.shape[-2], self.window_length // 2 + 1, self.hop, samples)
@@ -314,7 +316,7 @@ class AudioTransform(_MelBands):
         return inversion.mel_to_magnitude(self.mel(spectrogram), self.filters, method=mel_inverse)
 
     def mel(self, spectrogram):
-        """Mel magnitudes, float64 ``(..., frames, bands)``, of a standardised spectrogram, which is checked."""
+        """Mel magnitudes, float64 ``(..., frames, bands)``, of standardised spectrograms, after a check."""
         self.check_adapted()
         spectrogram = ops.convert_to_numpy(spectrogram).astype("float64")
         if spectrogram.ndim not in (2, 3) or spectrogram.shape[-1] != self.num_mels:

@@ -60,18 +60,24 @@ def read_generator(state):
         place = found and place_of(found["module"])
         if not place or found["array"] not in ARRAYS:
             raise ValueError(
-                f"state must hold the arrays of a MelGAN generator, such as 'model.1.weight_g'; got {name!r}. "
-                "Pass the state dict of the generator alone."
+                "state must hold the arrays of a MelGAN generator, such as 'model.1.weight_g'; got "
+                f"{name!r}. Pass the state dict of the generator alone."
             )
         modules.setdefault(place, {})[ARRAYS[found["array"]]] = np.asarray(array, "float32")
     ordered = [modules[place] for place in sorted(modules)]
     shapes = [np.shape(module.get("v", module.get("kernel"))) for module in ordered]
-    if not ordered or any(len(shape) != 3 or "bias" not in module for shape, module in zip(shapes, ordered, strict=True)):
-        raise ValueError("state must hold a kernel of three axes and a bias for every convolution; it does not.")
+    if not ordered or any(
+        len(shape) != 3 or "bias" not in module for shape, module in zip(shapes, ordered, strict=True)
+    ):
+        raise ValueError(
+            "state must hold a kernel of three axes and a bias for every convolution; it does not."
+        )
     # A transposed convolution has a kernel of even width, (in, out, width).
     raises = [index for index, (_, _, width) in enumerate(shapes) if width % 2 == 0]
     if not raises:
-        raise ValueError("state must hold transposed convolutions, which a MelGAN generator has; there is none.")
+        raise ValueError(
+            "state must hold transposed convolutions, which a MelGAN generator has; there is none."
+        )
     per_stage = (len(ordered) - 2) // len(raises)
     if raises != list(range(1, len(ordered) - 1, per_stage)) or (per_stage - 1) % 3:
         raise ValueError(

@@ -131,7 +131,7 @@ class ScaleDiscriminator(layers.Layer):
 
 
 class MultiScaleDiscriminator(layers.Layer):
-    """The same network, with weights of its own, on the audio and on it at half, a quarter ... of the rate."""
+    """The same network, with weights of its own, on audio at the rate, half of it, a quarter ..."""
 
     def __init__(self, *, scales, **settings):
         super().__init__(name="discriminator", autocast=False)
@@ -153,7 +153,7 @@ class MultiScaleDiscriminator(layers.Layer):
 
 
 def half_rate(audio):
-    """Means of four samples, two apart, of ``(batch, samples, 1)``; at the ends of the three that there are."""
+    """Means of four samples, two apart, of ``(batch, samples, 1)``; at the ends of the three there are."""
     samples = audio.shape[1]
     padded = ops.pad(audio, ((0, 0), (1, 1), (0, 0)))
     means = ops.average_pool(padded, 4, strides=2, padding="valid")
@@ -318,10 +318,13 @@ class MelGANVocoder(AdversarialModel):
 
     def reconstruction_loss(self, target, output):
         """Spectra at several resolutions, and the mel spectrogram itself."""
-        target = ops.cast(target, "float32")
-        difference = ops.mean(ops.abs(self.spectrogram(target) - self.spectrogram(output)))
-        spectra = multi_resolution_stft_loss(target, output)
-        return self.spectral_weight * spectra + self.mel_weight * difference
+        target, loss = ops.cast(target, "float32"), ops.zeros(())
+        if self.spectral_weight:
+            loss = loss + self.spectral_weight * multi_resolution_stft_loss(target, output)
+        if self.mel_weight:
+            difference = self.spectrogram(target) - self.spectrogram(output)
+            loss = loss + self.mel_weight * ops.mean(ops.abs(difference))
+        return loss
 
     # --- Sound ---
 

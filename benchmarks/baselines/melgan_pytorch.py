@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 
 def rectified():
+    """The activation of all layers."""
     return nn.LeakyReLU(0.2)
 
 
@@ -39,7 +40,11 @@ class MelGANGenerator(nn.Module):
         layers = [nn.ReflectionPad1d(3), weight_norm(nn.Conv1d(num_mels, channels, 7))]
         for ratio in ratios:
             up = nn.ConvTranspose1d(
-                channels, channels // 2, 2 * ratio, stride=ratio, padding=ratio // 2 + ratio % 2,
+                channels,
+                channels // 2,
+                2 * ratio,
+                stride=ratio,
+                padding=ratio // 2 + ratio % 2,
                 output_padding=ratio % 2,
             )
             channels //= 2

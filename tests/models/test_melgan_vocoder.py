@@ -252,7 +252,10 @@ def test_the_discriminator_says_what_pytorch_says():
             layer.bias.assign(values["bias"])
     audio = np.random.default_rng(0).standard_normal((2, 1001)).astype("float32")
     with torch.no_grad():
-        expected = [[hidden.numpy().transpose(0, 2, 1) for hidden in scale] for scale in module(torch.tensor(audio)[:, None])]
+        expected = [
+            [hidden.numpy().transpose(0, 2, 1) for hidden in scale]
+            for scale in module(torch.tensor(audio)[:, None])
+        ]
     said = numpy_of(model.discriminator(ops.convert_to_tensor(audio)))
     assert_close(said["scores"], [scale[-1] for scale in expected], 1e-5)
     assert_close(said["features"], [hidden for scale in expected for hidden in scale[:-1]], 1e-5)
@@ -364,8 +367,13 @@ def test_impossible_arguments_are_refused(change, message):
 
 def test_folded_sounds_the_same_and_can_be_trained_on():
     module = torch_twin()  # with negative lengths
-    model = MelGANVocoder.from_torch(module.state_dict(), **TWIN_SETTINGS, discriminator_scales=1,
-                                     discriminator_channels=4, discriminator_most_channels=8)
+    model = MelGANVocoder.from_torch(
+        module.state_dict(),
+        **TWIN_SETTINGS,
+        discriminator_scales=1,
+        discriminator_channels=4,
+        discriminator_most_channels=8,
+    )
     other = MelGANVocoder(**{name: getattr(model, name) for name in model.argument_names()})
     other.set_weights(model.get_weights())
     mel = mel_noise()
@@ -407,7 +415,9 @@ def test_kernels_as_small_as_published_are_not_too_quiet_to_learn():
     audio = plucks(SAMPLES, 8000)
     before = numpy_of(model.generator.trainable_variables)
     model.train_on_batch({"audio": audio}, audio)
-    moved = [np.any(a != b) for a, b in zip(numpy_of(model.generator.trainable_variables), before, strict=True)]
+    moved = [
+        np.any(a != b) for a, b in zip(numpy_of(model.generator.trainable_variables), before, strict=True)
+    ]
     assert all(moved)
 
 
