@@ -86,7 +86,7 @@ def quality(data, presets, recordings, seconds):
     for name, model in models.items():
         if model.spectrogram.settings() == settings:
             methods[name] = model.reconstruct
-            methods[f"{name}, by AudioTransform"] = inverted("vocoder", vocoder=model)
+            methods[f"{name}, then Griffin-Lim, 32"] = inverted("vocoder", vocoder=model)
     methods["true magnitudes, PGHI"] = from_true_magnitudes
     rows = [{"method": name} | scores(method, sounds, first) for name, method in methods.items()]
     duration = sum(map(len, sounds)) / first.sample_rate

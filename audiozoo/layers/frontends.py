@@ -16,6 +16,9 @@ from audiozoo.errors import AudioError, StatisticsMissing
 # How phase is found, and how many iterations of Griffin-Lim are worth their time. Setting out from the phase
 # that was integrated, five lead further than 32 from a random one (benchmarks/RESULTS.md).
 METHODS = {"griffin_lim": 32, "pghi": 5}
+VOCODER_ITERATIONS = 32
+# Of magnitudes, how much is the vocoder's and not flat within bands: exponent of their geometric mean.
+VOCODER_SHARE = 0.2
 MEL_FLOOR = 1e-5  # mel magnitude below which ``MelSpectrogram`` hears nothing
 LOUDEST = 15.0  # after compression: whatever the gain, far above what audio within -1..1 can have
 
@@ -246,12 +249,13 @@ class AudioTransform(_MelBands):
         Args:
             spectrogram: ``(frames, num_mels)`` or ``(batch, frames, num_mels)``, standardised.
             method: ``"griffin_lim"``: phase found by iterating; ``"pghi"``: by integrating its gradient;
-                ``"vocoder"``: sound made by a network that has learned what sounds have such bands. The three
-                arguments below are of the first two.
+                ``"vocoder"``: by a network that has learned what sounds have such bands.
             samples: length of the audio, of ``1 + samples // hop`` frames; ``(frames - 1) * hop`` by default.
             iterations: of Griffin-Lim, by default 32, and with ``"pghi"`` 5 that set out from its phase;
-                0 is PGHI alone.
-            mel_inverse: ``"nnls"`` or ``"pinv"``, see ``audiozoo.dsp.inversion.mel_to_magnitude``.
+                0 is PGHI alone. With ``"vocoder"`` 32 that set out from its sound, made to have these bands;
+                0 is the vocoder alone.
+            mel_inverse: ``"nnls"`` or ``"pinv"``, see ``audiozoo.dsp.inversion.mel_to_magnitude``; not of
+                ``"vocoder"``.
             seed: of random phase.
             vocoder: of ``"vocoder"``: a ``MelGANVocoder`` of the same mel settings, whatever its compression.
 
@@ -269,8 +273,6 @@ class AudioTransform(_MelBands):
                 "method and vocoder belong together: method='vocoder', vocoder=audiozoo.load(...); got "
                 f"method={method!r} and vocoder={vocoder!r}."
             )
-        if method == "vocoder":
-            return self.vocoded(spectrogram, vocoder, samples)
         check_whole("seed", seed, 0)
         if iterations is not None:
             check_whole("iterations", iterations, 0)
@@ -278,6 +280,9 @@ class AudioTransform(_MelBands):
             raise ValueError(
                 f"mel_inverse must be one of {inversion.MEL_INVERSES}; got {mel_inverse!r}. Use 'nnls'."
             )
+        if method == "vocoder":
+            iterations = VOCODER_ITERATIONS if iterations is None else iterations
+            return self.vocoded(spectrogram, vocoder, samples, iterations)
         if method not in METHODS:
             raise ValueError(
                 f"method must be one of {(*METHODS, 'vocoder')}; got {method!r}. Use 'griffin_lim'."
@@ -290,7 +295,7 @@ class AudioTransform(_MelBands):
             magnitude, samples=samples, iterations=iterations, phase=phase, **settings
         )
 
-    def vocoded(self, spectrogram, vocoder, samples):
+    def vocoded(self, spectrogram, vocoder, samples, iterations):
         """``invert`` by a vocoder."""
         ours, theirs = self.settings(), vocoder.spectrogram.settings()
         differing = [
@@ -301,11 +306,25 @@ class AudioTransform(_MelBands):
                 f"vocoder must have the mel settings of this transform; it has {'; '.join(differing)}. "
                 "Choose another one, or method='pghi'."
             )
-        mel = np.log10(np.maximum(self.mel(spectrogram), MEL_FLOOR)).astype("float32")
+        mel = self.mel(spectrogram)
         samples = inversion.check_length(mel.shape[-2], self.window_length // 2 + 1, self.hop, samples)
+        logarithms = np.log10(np.maximum(mel, MEL_FLOOR)).astype("float32")
         # Our frames are centred where theirs begin. One more, since sound may go on for all but a hop.
-        longer = np.concatenate([mel, mel[..., -1:, :]], axis=-2)
-        return vocoder.vocode(longer)[..., self.hop // 2 :][..., :samples]
+        longer = np.concatenate([logarithms, logarithms[..., -1:, :]], axis=-2)
+        audio = vocoder.vocode(longer)[..., self.hop // 2 :][..., :samples]
+        if not iterations:
+            return audio
+        spectrum = inversion.stft(audio, window_length=self.window_length, hop=self.hop, window=self.window)
+        flat = inversion.mel_to_magnitude(mel, self.filters)
+        details = np.abs(spectrum) ** VOCODER_SHARE * flat ** (1.0 - VOCODER_SHARE)
+        return inversion.griffin_lim(
+            inversion.mel_to_magnitude(mel, self.filters, initial=details),
+            hop=self.hop,
+            samples=samples,
+            window=self.window,
+            iterations=iterations,
+            phase=np.angle(spectrum),
+        )
 
     def magnitude(self, spectrogram, *, mel_inverse="nnls"):
         """Linear magnitudes of a standardised spectrogram; Args and Raises as in ``invert``.

@@ -311,7 +311,7 @@ def test_a_batch_is_vocoded_item_by_item_and_reconstruction_has_any_length(small
 
 def test_silence_is_no_error_and_finite(small):
     assert np.isfinite(small.reconstruct(np.zeros(1000, "float32"))).all()
-    assert np.all(small.mel(np.zeros(1000, "float32")) == -5.0)
+    np.testing.assert_allclose(small.mel(np.zeros(1000, "float32")), -5.0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ def test_both_spectrograms_of_a_sound_are_the_same_numbers(small):
     """A frame of the transform at t * hop is one of the vocoder on the audio half a hop earlier."""
     audio = plucks(SAMPLES, 8000)[0]
     listener, own = Listener(small), transform()
-    own.invert(own.spectrogram(audio), method="vocoder", vocoder=listener)
+    own.invert(own.spectrogram(audio), method="vocoder", vocoder=listener, iterations=0)
     shifted = np.pad(audio, (32, 32))
     expected = small.mel(shifted)
     inner = slice(3, -4)
@@ -475,15 +475,22 @@ def test_a_click_stays_where_it_is(small, samples):
     audio = np.zeros(1984, "float32")
     audio[960] = 1.0  # 15 hops
     own = transform()
-    made = own.invert(own.spectrogram(audio), method="vocoder", vocoder=Listener(small), samples=samples)
-    assert len(made) == (samples or 1984)
-    assert np.argmax(np.abs(made)) == 960
+    heard = {"method": "vocoder", "vocoder": Listener(small), "samples": samples}
+    for iterations in (0, 8):
+        made = own.invert(own.spectrogram(audio), **heard, iterations=iterations)
+        assert len(made) == (samples or 1984)
+        assert np.argmax(np.abs(made)) == 960
 
 
-def test_a_batch_of_spectrograms_is_vocoded(small):
+def test_refined_it_has_the_bands_that_the_network_missed(small):
     own = transform()
     spectrograms = own.spectrogram(plucks(SAMPLES, 8000)[:2])
-    assert own.invert(spectrograms, method="vocoder", vocoder=small).shape == (2, SAMPLES)
+    errors = []
+    for iterations in (0, 8):
+        audio = own.invert(spectrograms, method="vocoder", vocoder=small, iterations=iterations)
+        assert audio.shape == (2, SAMPLES)
+        errors.append(np.mean(np.abs(own.spectrogram(audio) - spectrograms)))
+    assert errors[1] < 0.3 * errors[0]
 
 
 def test_a_vocoder_of_other_settings_is_refused_with_all_that_differs(small):
