@@ -21,6 +21,7 @@ from benchmarks import (
     throughput,
     tuning,
     variants,
+    vocoder,
 )
 from benchmarks.baselines import train_pytorch
 
@@ -41,6 +42,7 @@ app.command("tuning")(tuning.main)
 app.command("latent")(latent.main)
 app.command("motion")(motion.main)
 app.command("tables")(tables.main)
+app.command("vocoder")(vocoder.main)
 app.command("report")(report.main)
 
 if __name__ == "__main__":

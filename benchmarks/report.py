@@ -42,6 +42,13 @@ MNIST_COLUMNS = (
     ("active dimensions", "active_dimensions", ""),
     ("training, one core / s", "training_core_seconds", ".0f"),
 )
+VOCODER_COLUMNS = (
+    ("sound by", "method", ""),
+    ("mel error / dB", "mel_error_db", ".2f"),
+    ("spectral loss", "mss", ".2f"),
+    ("log-spectral distance / dB", "log_spectral_distance_db", ".1f"),
+    ("times real time", "times_real_time", ".0f"),
+)
 SET_SCORES = ("frechet", "frechet_infinity", "kad", "kid", "precision", "recall", "density", "coverage")
 SPEED_COLUMNS = (
     ("step / ms", ("training", "milliseconds"), ".0f"),
@@ -286,6 +293,7 @@ def results_page():
         *variants_section(),
         *frechet_section(),
         *inversion_section(),
+        *vocoder_section(),
         *mnist_section(),
         *tuning_section(),
         *latent_section(),
@@ -540,6 +548,40 @@ def inversion_section():
         headings = [heading for heading, _, _ in INVERSION_COLUMNS]
         rows = [[shown(row.get(key), form) for _, key, form in INVERSION_COLUMNS] for row in values["rows"]]
         yield table(headings, rows)
+
+
+def vocoder_section():
+    """Mel spectrograms to sound: quality on held-out music, and speed beside PyTorch."""
+    speeds = results.names("vocoder_speed_*")
+    if not speeds and "vocoder_quality" not in results.names():
+        return
+    yield "## Vocoders"
+    if "vocoder_quality" in results.names():
+        values = results.read("vocoder_quality").values
+        yield (
+            f"{len(values['clips'])} recordings that no vocoder was trained on, "
+            f"{values['seconds_of_sound']:.0f} s in all, one core. Each row but the last knows "
+            f"{values['settings']['num_mels']} mel bands and no more; the last one knows all magnitudes and "
+            "lacks phase alone. Mel error: mean absolute difference of the spectrograms in dB; spectral loss "
+            "as elsewhere."
+        )
+        rows = [[shown(row.get(key), form) for _, key, form in VOCODER_COLUMNS] for row in values["rows"]]
+        yield table([heading for heading, _, _ in VOCODER_COLUMNS], rows)
+    if speeds:
+        yield (
+            "The same network in plain PyTorch, one core, measured in turns; sound without weight "
+            "normalisation, and a step of the published training."
+        )
+        rows = [
+            [backend, what, name, shown(found["kilohertz"], ".0f"), shown(ratio, ".2f")]
+            for backend, values in (
+                (name.removeprefix("vocoder_speed_"), results.read(name).values) for name in speeds
+            )
+            for what in ("inference", "training")
+            for name, found in values[what].items()
+            for ratio in [found.get("times_as_fast_as_baseline")]
+        ]
+        yield table(["backend", "what", "network", "kHz", "beside plain PyTorch"], rows)
 
 
 def mnist_section():

@@ -16,6 +16,7 @@ from audiozoo.errors import AudioError
 
 MEL_INVERSES = ("nnls", "pinv")
 TINY = 1e-30  # against a division by 0
+SMALL = 1e-6  # magnitude that nobody hears
 # A window of length L as the Gaussian exp(-pi (t / L)^2 / width). Of the Hann window: the nearest one, in the
 # least-squares sense.
 WIDTHS = {"hann": 0.2583, "gaussian": GAUSSIAN_WIDTH}
@@ -333,7 +334,7 @@ def walk_over_lists(*arguments):
     return add_up_steps(*(argument if np.isscalar(argument) else argument.tolist() for argument in arguments))
 
 
-def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30):
+def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30, initial=None):
     """Magnitudes of all bins whose mel bands are the given ones, or nearly.
 
     There are more bins than bands, hence many answers; both methods choose one without negative magnitudes.
@@ -347,6 +348,8 @@ def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30):
         filters: ``(bins, bands)``, of ``audiozoo.dsp.mel.mel_filters``.
         method: ``"nnls"`` or ``"pinv"``.
         iterations: of ``"nnls"``.
+        initial: of ``"nnls"``, magnitudes ``(..., frames, bins)`` to set out from: of all answers it finds
+            one that has their details. By default what is flat within its bands.
 
     Returns:
         float32 ``(..., frames, bins)``.
@@ -366,7 +369,10 @@ def mel_to_magnitude(mel, filters, *, method="nnls", iterations=30):
     if method == "pinv":
         return np.maximum(mel @ np.linalg.pinv(filters.astype("float64")).astype("float32"), 0.0)
     wanted = mel @ filters.T
-    magnitude = wanted / np.maximum(filters @ filters.sum(axis=0), TINY)  # what is flat, stays flat
+    if initial is None:
+        magnitude = wanted / np.maximum(filters @ filters.sum(axis=0), TINY)  # what is flat, stays flat
+    else:
+        magnitude = np.maximum(check_magnitude(initial, name="initial"), SMALL)  # 0 would stay 0
     for _ in range(iterations):
         magnitude *= wanted / np.maximum((magnitude @ filters) @ filters.T, TINY)
     return magnitude

@@ -10,7 +10,7 @@ LOUDNESS_FLOOR_DB = -100.0
 WINDOWS = ("hann", "gaussian")
 # The Gaussian window is exp(-pi (t / length)^2 / GAUSSIAN_WIDTH), cut where it has fallen to 1 % of its peak.
 GAUSSIAN_WIDTH = math.pi / (4.0 * math.log(100.0))
-PADDINGS = ("reflect", "zeros")
+PADDINGS = ("reflect", "zeros", "none")
 
 
 def hann_window(length: int) -> np.ndarray:
@@ -29,7 +29,7 @@ def analysis_window(name: str, length: int) -> np.ndarray:
 
 
 def stft_magnitude(audio, *, window_length, hop, floor=1e-10, window="hann", padding="reflect"):
-    """Magnitudes of the centred short-time Fourier transform.
+    """Magnitudes of the short-time Fourier transform, centred unless there is no padding.
 
     Args:
         audio: ``(batch, samples)``.
@@ -38,10 +38,13 @@ def stft_magnitude(audio, *, window_length, hop, floor=1e-10, window="hann", pad
         floor: smallest magnitude; keeps the gradient finite where the signal is digital silence.
         window: ``"hann"`` or ``"gaussian"``.
         padding: what lies outside the clip. ``"reflect"``: its mirror image, for clips of more than
-            ``window_length // 2`` samples; ``"zeros"``: silence, for clips of any length.
+            ``window_length // 2`` samples; ``"zeros"``: silence, for clips of any length; ``"none"``: nothing
+            is needed, since all frames lie within the clip.
 
     Returns:
         ``(batch, 1 + samples // hop, window_length // 2 + 1)``; frame ``t`` is centred on sample ``t * hop``.
+        Without padding ``1 + (samples - window_length) // hop`` frames, of which the first is centred on
+        sample ``window_length // 2``.
 
     Raises:
         ValueError: unknown ``window`` or ``padding``.

@@ -3,7 +3,7 @@
 from audiozoo.layers.axial import CentralizedLayer, FrequencyDelayedLayer, TimeDelayedLayer
 from audiozoo.layers.conditional import ConditionalBatchNorm, Projection
 from audiozoo.layers.convolution import Convolution, NormalizedDense, TransposedConvolution
-from audiozoo.layers.frontends import AudioTransform
+from audiozoo.layers.frontends import AudioTransform, MelSpectrogram
 from audiozoo.layers.normalization import InstanceNorm
 from audiozoo.layers.perceptron import Perceptron
 from audiozoo.layers.recurrent import GRU, MinGRU
@@ -13,7 +13,7 @@ from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.sampling import GaussianHead, Sampling
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
 from audiozoo.layers.time_pooling import TimePool, TimeSpread
-from audiozoo.layers.weight_norm import fold_weight_norm
+from audiozoo.layers.weight_norm import fold_weight_norm, unfold_weight_norm
 
 __all__ = [
     "GRU",
@@ -28,6 +28,7 @@ __all__ = [
     "GaussianHead",
     "HarmonicSynth",
     "InstanceNorm",
+    "MelSpectrogram",
     "MinGRU",
     "NormalizedDense",
     "Perceptron",
@@ -43,4 +44,5 @@ __all__ = [
     "TransposedConvolution",
     "Upsample1D",
     "fold_weight_norm",
+    "unfold_weight_norm",
 ]

@@ -1,5 +1,6 @@
 """What stands between audio and a network that reads pictures of it."""
 
+import math
 from collections.abc import Iterable
 
 import keras
@@ -15,11 +16,87 @@ from audiozoo.errors import AudioError, StatisticsMissing
 # How phase is found, and how many iterations of Griffin-Lim are worth their time. Setting out from the phase
 # that was integrated, five lead further than 32 from a random one (benchmarks/RESULTS.md).
 METHODS = {"griffin_lim": 32, "pghi": 5}
+VOCODER_ITERATIONS = 32
+# Of magnitudes, how much is the vocoder's and not flat within bands: exponent of their geometric mean.
+VOCODER_SHARE = 0.2
+MEL_FLOOR = 1e-5  # mel magnitude below which ``MelSpectrogram`` hears nothing
 LOUDEST = 15.0  # after compression: whatever the gain, far above what audio within -1..1 can have
 
 
+class _MelBands(layers.Layer):
+    """Mel bands of the magnitudes of an STFT: what the two kinds of spectrogram below share.
+
+    Args:
+        sample_rate: Hz.
+        num_mels: bands.
+        window_length: samples, even.
+        hop: samples between frames, at most half a window.
+        window: ``"hann"`` or ``"gaussian"``.
+        lowest_hz, highest_hz: range of the bands; by default 0 to half the sample rate.
+        mel_scale: ``"slaney"`` or ``"htk"``.
+    """
+
+    SETTINGS = (
+        "sample_rate",
+        "num_mels",
+        "window_length",
+        "hop",
+        "window",
+        "lowest_hz",
+        "highest_hz",
+        "mel_scale",
+    )
+
+    def __init__(
+        self,
+        *,
+        sample_rate,
+        num_mels,
+        window_length,
+        hop,
+        window="hann",
+        lowest_hz=0.0,
+        highest_hz=None,
+        mel_scale="slaney",
+        **kwargs,
+    ):
+        super().__init__(**(kwargs | {"dtype": "float32"}))  # FFTs know no half precision
+        check_whole("sample_rate", sample_rate, 1)
+        check_whole("num_mels", num_mels, 1)
+        analysis_window(window, window_length)
+        if window_length % 2:
+            raise ValueError(f"window_length must be even; got {window_length}.")
+        inversion.check_hop(hop, window_length)
+        self.sample_rate, self.num_mels = sample_rate, num_mels
+        self.window_length, self.hop, self.window = window_length, hop, window
+        self.lowest_hz, self.highest_hz, self.mel_scale = lowest_hz, highest_hz, mel_scale
+        self.filters = mel_filters(
+            sample_rate, window_length, num_mels, lowest_hz=lowest_hz, highest_hz=highest_hz, scale=mel_scale
+        )
+
+    def bands(self, audio, padding, floor=1e-10):
+        """Mel magnitudes ``(batch, frames, bands)`` of audio ``(batch, samples)``; see ``stft_magnitude``."""
+        magnitude = stft_magnitude(
+            audio,
+            window_length=self.window_length,
+            hop=self.hop,
+            window=self.window,
+            padding=padding,
+            floor=floor,
+        )
+        return ops.matmul(magnitude, ops.convert_to_tensor(self.filters))
+
+    def settings(self):
+        """What two spectrograms must have in common for one to be made of the other, by name."""
+        highest_hz = 0.5 * self.sample_rate if self.highest_hz is None else self.highest_hz
+        return {name: getattr(self, name) for name in self.SETTINGS} | {"highest_hz": highest_hz}
+
+    def get_config(self):
+        return super().get_config() | {name: getattr(self, name) for name in self.SETTINGS}
+
+
 @keras.saving.register_keras_serializable("audiozoo")
-class AudioTransform(layers.Layer):
+class AudioTransform(_MelBands):
     """Audio to standardised log-mel spectrograms, and back.
 
     Forth: magnitudes of the STFT, mel bands, ``log(1 + gain * mel)``, statistics of the training set taken
@@ -71,29 +148,23 @@ class AudioTransform(layers.Layer):
         gain=1000.0,
         **kwargs,
     ):
-        super().__init__(**(kwargs | {"dtype": "float32"}))  # FFTs know no half precision
-        self.sample_rate, self.num_mels = sample_rate, num_mels
-        self.window_length, self.hop, self.window = window_length, hop, window
-        self.lowest_hz, self.highest_hz, self.mel_scale = lowest_hz, highest_hz, mel_scale
-        self.gain = gain
-        self.check_arguments()
-        self.filters = mel_filters(
-            sample_rate, window_length, num_mels, lowest_hz=lowest_hz, highest_hz=highest_hz, scale=mel_scale
+        super().__init__(
+            sample_rate=sample_rate,
+            num_mels=num_mels,
+            window_length=window_length,
+            hop=hop,
+            window=window,
+            lowest_hz=lowest_hz,
+            highest_hz=highest_hz,
+            mel_scale=mel_scale,
+            **kwargs,
         )
+        if not gain > 0.0:
+            raise ValueError(f"gain must be positive; got {gain}. Use 1000 for audio within -1..1.")
+        self.gain = gain
         self.mean = self.add_weight(name="mean", shape=(num_mels,), initializer="zeros", trainable=False)
         # 0 says that it was not measured: no standard deviation is 0, and NaN could not be saved.
         self.deviation = self.add_weight(name="deviation", shape=(), initializer="zeros", trainable=False)
-
-    def check_arguments(self):
-        """Raise ValueError for windows and gains that nothing can be made of."""
-        check_whole("sample_rate", self.sample_rate, 1)
-        check_whole("num_mels", self.num_mels, 1)
-        analysis_window(self.window, self.window_length)
-        if self.window_length % 2:
-            raise ValueError(f"window_length must be even; got {self.window_length}.")
-        inversion.check_hop(self.hop, self.window_length)
-        if not self.gain > 0.0:
-            raise ValueError(f"gain must be positive; got {self.gain}. Use 1000 for audio within -1..1.")
 
     def call(self, audio):
         return self.standardised(self.log_mel(audio))
@@ -108,10 +179,7 @@ class AudioTransform(layers.Layer):
 
     def log_mel(self, audio):
         """Compressed mel bands ``(batch, frames, bands)`` of audio ``(batch, samples)``, not standardised."""
-        magnitude = stft_magnitude(
-            audio, window_length=self.window_length, hop=self.hop, window=self.window, padding="zeros"
-        )
-        return compress(ops.matmul(magnitude, ops.convert_to_tensor(self.filters)), self.gain)
+        return compress(self.bands(audio, "zeros"), self.gain)
 
     def mel_of(self, spectrogram):
         """Mel magnitudes of standardised spectrograms, ``(batch, frames, bands)``, with a gradient.
@@ -185,18 +253,30 @@ class AudioTransform(layers.Layer):
         return spectrogram[0] if single else spectrogram
 
     def invert(
-        self, spectrogram, *, method="griffin_lim", samples=None, iterations=None, mel_inverse="nnls", seed=0
+        self,
+        spectrogram,
+        *,
+        method="griffin_lim",
+        samples=None,
+        iterations=None,
+        mel_inverse="nnls",
+        seed=0,
+        vocoder=None,
     ):
         """Audio whose spectrogram is the given one, or nearly.
 
         Args:
             spectrogram: ``(frames, num_mels)`` or ``(batch, frames, num_mels)``, standardised.
-            method: ``"griffin_lim"``: phase found by iterating; ``"pghi"``: by integrating its gradient.
+            method: ``"griffin_lim"``: phase found by iterating; ``"pghi"``: by integrating its gradient;
+                ``"vocoder"``: by a network that has learned what sounds have such bands.
             samples: length of the audio, of ``1 + samples // hop`` frames; ``(frames - 1) * hop`` by default.
             iterations: of Griffin-Lim, by default 32, and with ``"pghi"`` 5 that set out from its phase;
-                0 is PGHI alone.
-            mel_inverse: ``"nnls"`` or ``"pinv"``, see ``audiozoo.dsp.inversion.mel_to_magnitude``.
+                0 is PGHI alone. With ``"vocoder"`` 32 that set out from its sound, made to have these bands;
+                0 is the vocoder alone.
+            mel_inverse: ``"nnls"`` or ``"pinv"``, see ``audiozoo.dsp.inversion.mel_to_magnitude``; not of
+                ``"vocoder"``.
             seed: of random phase.
+            vocoder: of ``"vocoder"``: a ``MelGANVocoder`` of the same mel settings, whatever its compression.
 
         Returns:
             float32 array ``(samples,)`` or ``(batch, samples)``.
@@ -204,8 +284,14 @@ class AudioTransform(layers.Layer):
         Raises:
             StatisticsMissing: before ``adapt``, or loading weights.
             AudioError: a spectrogram of another shape, or not finite.
-            ValueError: an unknown method, or a length that another number of frames has.
+            ValueError: an unknown method, a length that another number of frames has, no vocoder or one of
+                other settings.
         """
+        if (method == "vocoder") != (vocoder is not None):
+            raise ValueError(
+                "method and vocoder belong together: method='vocoder', vocoder=audiozoo.load(...); got "
+                f"method={method!r} and vocoder={vocoder!r}."
+            )
         check_whole("seed", seed, 0)
         if iterations is not None:
             check_whole("iterations", iterations, 0)
@@ -213,8 +299,13 @@ class AudioTransform(layers.Layer):
             raise ValueError(
                 f"mel_inverse must be one of {inversion.MEL_INVERSES}; got {mel_inverse!r}. Use 'nnls'."
             )
+        if method == "vocoder":
+            iterations = VOCODER_ITERATIONS if iterations is None else iterations
+            return self.vocoded(spectrogram, vocoder, samples, iterations)
         if method not in METHODS:
-            raise ValueError(f"method must be one of {tuple(METHODS)}; got {method!r}. Use 'griffin_lim'.")
+            raise ValueError(
+                f"method must be one of {(*METHODS, 'vocoder')}; got {method!r}. Use 'griffin_lim'."
+            )
         magnitude = self.magnitude(spectrogram, mel_inverse=mel_inverse)
         settings = {"hop": self.hop, "window": self.window, "seed": seed}
         phase = inversion.phase_by_integration(magnitude, **settings) if method == "pghi" else None
@@ -223,12 +314,47 @@ class AudioTransform(layers.Layer):
             magnitude, samples=samples, iterations=iterations, phase=phase, **settings
         )
 
+    def vocoded(self, spectrogram, vocoder, samples, iterations):
+        """``invert`` by a vocoder."""
+        ours, theirs = self.settings(), vocoder.spectrogram.settings()
+        differing = [
+            f"{name}={theirs[name]!r}, not {own!r}" for name, own in ours.items() if own != theirs[name]
+        ]
+        if differing:
+            raise ValueError(
+                f"vocoder must have the mel settings of this transform; it has {'; '.join(differing)}. "
+                "Choose another one, or method='pghi'."
+            )
+        mel = self.mel(spectrogram)
+        samples = inversion.check_length(mel.shape[-2], self.window_length // 2 + 1, self.hop, samples)
+        logarithms = np.log10(np.maximum(mel, MEL_FLOOR)).astype("float32")
+        # Our frames are centred where theirs begin. One more, since sound may go on for all but a hop.
+        longer = np.concatenate([logarithms, logarithms[..., -1:, :]], axis=-2)
+        audio = vocoder.vocode(longer)[..., self.hop // 2 :][..., :samples]
+        if not iterations:
+            return audio
+        spectrum = inversion.stft(audio, window_length=self.window_length, hop=self.hop, window=self.window)
+        flat = inversion.mel_to_magnitude(mel, self.filters)
+        details = np.abs(spectrum) ** VOCODER_SHARE * flat ** (1.0 - VOCODER_SHARE)
+        return inversion.griffin_lim(
+            inversion.mel_to_magnitude(mel, self.filters, initial=details),
+            hop=self.hop,
+            samples=samples,
+            window=self.window,
+            iterations=iterations,
+            phase=np.angle(spectrum),
+        )
+
     def magnitude(self, spectrogram, *, mel_inverse="nnls"):
         """Linear magnitudes of a standardised spectrogram; Args and Raises as in ``invert``.
 
         Returns:
             float32 array ``(..., frames, window_length // 2 + 1)``.
         """
+        return inversion.mel_to_magnitude(self.mel(spectrogram), self.filters, method=mel_inverse)
+
+    def mel(self, spectrogram):
+        """Mel magnitudes, float64 ``(..., frames, bands)``, of standardised spectrograms, after a check."""
         self.check_adapted()
         spectrogram = ops.convert_to_numpy(spectrogram).astype("float64")
         if spectrogram.ndim not in (2, 3) or spectrogram.shape[-1] != self.num_mels:
@@ -242,9 +368,7 @@ class AudioTransform(layers.Layer):
                 "infinite. Look at what made it."
             )
         compressed = spectrogram * float(self.deviation) + ops.convert_to_numpy(self.mean)
-        compressed = np.minimum(compressed, LOUDEST)
-        mel = expand(compressed, self.gain)
-        return inversion.mel_to_magnitude(mel, self.filters, method=mel_inverse)
+        return expand(np.minimum(compressed, LOUDEST), self.gain)
 
     def check_adapted(self):
         """Raise StatisticsMissing unless the statistics were measured or loaded."""
@@ -259,17 +383,49 @@ class AudioTransform(layers.Layer):
         return (input_shape[0], None if samples is None else 1 + samples // self.hop, self.num_mels)
 
     def get_config(self):
-        return super().get_config() | {
-            "sample_rate": self.sample_rate,
-            "num_mels": self.num_mels,
-            "window_length": self.window_length,
-            "hop": self.hop,
-            "window": self.window,
-            "lowest_hz": self.lowest_hz,
-            "highest_hz": self.highest_hz,
-            "mel_scale": self.mel_scale,
-            "gain": self.gain,
-        }
+        return super().get_config() | {"gain": self.gain}
+
+
+@keras.saving.register_keras_serializable("audiozoo")
+class MelSpectrogram(_MelBands):
+    """The spectrogram that MelGAN and its kin turn into sound: ``log10`` of mel bands of magnitudes.
+
+    There is a frame for every ``hop`` samples, neither more nor fewer: frame t stands for the samples from
+    ``t * hop`` to ``(t + 1) * hop`` and is centred on their middle. Outside the clip lies its mirror image.
+
+    Args:
+        sample_rate: Hz.
+        num_mels: bands.
+        window_length: samples, even.
+        hop: samples between frames, even, at most half a window.
+        lowest_hz, highest_hz: range of the bands; by default 0 to half the sample rate.
+
+    Input:
+        Audio ``(batch, samples)``, more samples than ``(window_length - hop) / 2``.
+
+    Output:
+        ``(batch, samples // hop, num_mels)``, at least -5, and about 0 for a tone of full scale.
+
+    Reference:
+        Kumar et al. (2019), MelGAN, arXiv:1910.06711, and the settings of the code published with it.
+    """
+
+    def __init__(self, *, sample_rate, num_mels=80, window_length=1024, hop=256, **kwargs):
+        super().__init__(
+            sample_rate=sample_rate, num_mels=num_mels, window_length=window_length, hop=hop, **kwargs
+        )
+        if hop % 2:
+            raise ValueError(f"hop must be even; got {hop}. Use {hop + 1}.")
+
+    def call(self, audio):
+        beyond = (self.window_length - self.hop) // 2
+        audio = ops.pad(audio, ((0, 0), (beyond, beyond)), mode="reflect")
+        mel = self.bands(audio, "none", floor=MEL_FLOOR)
+        return ops.log(ops.maximum(mel, MEL_FLOOR)) / math.log(10.0)
+
+    def compute_output_shape(self, input_shape):
+        samples = input_shape[1]
+        return (input_shape[0], None if samples is None else samples // self.hop, self.num_mels)
 
 
 def checked_audio(audio, name):

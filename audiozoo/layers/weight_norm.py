@@ -69,14 +69,23 @@ class KernelLayer(layers.Layer):
     def fold(self):
         """Keep the kernel itself from now on, for use without training. The output does not change.
 
+        The length of the kernel is kept as well, so that ``unfold`` and whoever loads the weights have the
+        same kernel: where ``g`` was negative, ``v`` alone would have the other sign.
+
         Raises:
             ValueError: the layer is not built.
         """
         if not self.built:
             raise ValueError(f"layer {self.name!r} must be built before it is folded. Call it once.")
         if self.normalization == "weight" and not self.folded:
-            self.v.assign(self.kernel_now())
+            kernel = self.kernel_now()
+            self.v.assign(kernel)
+            self.g.assign(norms(kernel))
             self.folded = True
+
+    def unfold(self):
+        """Make the kernel of its direction and length again, to be trained."""
+        self.folded = False
 
     def get_config(self):
         return super().get_config() | {
@@ -95,6 +104,17 @@ def fold_weight_norm(model):
     for layer in model._flatten_layers():
         if isinstance(layer, KernelLayer):
             layer.fold()
+
+
+def unfold_weight_norm(model):
+    """Undo ``fold_weight_norm``, so that the model can be trained again. The output does not change.
+
+    Args:
+        model: as there, with the same care for what was compiled.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, KernelLayer):
+            layer.unfold()
 
 
 def norms(v):

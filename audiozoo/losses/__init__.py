@@ -14,7 +14,7 @@ from audiozoo.losses.reconstruction import (
     relative_spectral_error,
     relative_squared_error,
 )
-from audiozoo.losses.spectral import MultiScaleSpectralLoss
+from audiozoo.losses.spectral import MultiScaleSpectralLoss, multi_resolution_stft_loss
 from audiozoo.losses.variational import (
     bernoulli_negative_log_likelihood,
     beta_vae_loss,
@@ -38,6 +38,7 @@ __all__ = [
     "mean_feature_matching",
     "mixture_negative_log_likelihood",
     "mixture_parameters",
+    "multi_resolution_stft_loss",
     "paired_feature_matching",
     "reconstruction_error",
     "relative_spectral_error",

@@ -9,6 +9,7 @@ from audiozoo.models.compact_vae import CompactVAE
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
+from audiozoo.models.melgan_vocoder import MelGANVocoder
 from audiozoo.models.mnist_vae import MnistVAE
 from audiozoo.models.spectral_vae import SpectralVAE
 from audiozoo.models.spectrogram_gan import SpectrogramGAN
@@ -25,6 +26,7 @@ __all__ = [
     "Conv1DResnetVAE",
     "Conv1DResnetVAESeed",
     "DDSPDecoder",
+    "MelGANVocoder",
     "MnistVAE",
     "SpectralVAE",
     "SpectrogramGAN",

@@ -295,6 +295,14 @@ class TestMelToMagnitude:
         assert np.all(np.diff(errors, axis=0) <= 1e-6)
         np.testing.assert_allclose(errors[-1], best, atol=0.01 * np.linalg.norm(mel, axis=1).max())
 
+    def test_setting_out_from_the_truth_it_stays_there(self):
+        rng = np.random.default_rng(0)
+        truth = rng.uniform(0.0, 1.0, (3, WINDOW // 2 + 1)).astype("float32")
+        truth[:, self.filters.sum(axis=1) == 0.0] = 1e-6  # what no band hears is lost
+        found = mel_to_magnitude(truth @ self.filters, self.filters, initial=truth)
+        np.testing.assert_allclose(found, truth, atol=1e-4)
+        assert np.abs(mel_to_magnitude(truth @ self.filters, self.filters) - truth).max() > 0.1
+
     @pytest.mark.parametrize("method", ["nnls", "pinv"])
     def test_silence_stays_silent(self, method):
         assert not np.any(mel_to_magnitude(np.zeros((4, 40)), self.filters, method=method))

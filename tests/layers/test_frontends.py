@@ -9,7 +9,7 @@ from keras import ops
 
 from audiozoo.dsp.inversion import griffin_lim
 from audiozoo.errors import AudioError, StatisticsMissing
-from audiozoo.layers import AudioTransform
+from audiozoo.layers import AudioTransform, MelSpectrogram
 
 RATE = 16000
 CONFIG = {
@@ -299,3 +299,48 @@ class TestRefusals:
     def test_settings_that_make_no_transform(self, change, sentence):
         with pytest.raises(ValueError, match=sentence):
             AudioTransform(**(CONFIG | change))
+
+
+class TestMelSpectrogram(LayerCase):
+    layer_class = MelSpectrogram
+    config = {
+        "sample_rate": RATE,
+        "num_mels": 40,
+        "window_length": 512,
+        "hop": 128,
+        "lowest_hz": 50.0,
+        "highest_hz": 7600.0,
+    }
+    tolerance = 1e-5
+
+    def inputs(self):
+        return [tones(2)]
+
+    def oracle(self, layer, audio):
+        padded = np.pad(audio.astype("float64"), ((0, 0), (192, 192)), mode="reflect")
+        mel = librosa.feature.melspectrogram(
+            y=padded,
+            sr=RATE,
+            n_fft=512,
+            hop_length=128,
+            center=False,
+            power=1.0,
+            n_mels=40,
+            fmin=50.0,
+            fmax=7600.0,
+        )
+        return np.log10(np.maximum(np.swapaxes(mel, 1, 2), 1e-5))
+
+    def test_a_frame_stands_for_its_own_samples(self):
+        layer = self.make()
+        click = np.zeros((1, 1280), "float32")
+        click[0, 4 * 128 + 64] = 1.0
+        mel = ops.convert_to_numpy(layer(click))
+        assert mel.shape == (1, 10, 40)
+        assert layer.compute_output_shape((None, 1280)) == (None, 10, 40)
+        assert np.argmax(mel.sum(axis=-1)) == 4
+        np.testing.assert_allclose(mel[0, 3], mel[0, 5], atol=1e-5)
+
+    def test_an_odd_hop_is_refused(self):
+        with pytest.raises(ValueError, match="hop must be even; got 125"):
+            self.make(hop=125)

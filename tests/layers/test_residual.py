@@ -6,7 +6,7 @@ import pytest
 from cases import LayerCase, gradient_of, numpy_of
 from keras import ops
 
-from audiozoo.layers import Resnet1DBlock, SeedResnet1DBlock
+from audiozoo.layers import DilatedResidual, Resnet1DBlock, SeedResnet1DBlock
 
 
 def noise(*shape, seed=0):
@@ -142,3 +142,37 @@ def test_other_channels_and_signals_with_time_are_refused():
         SeedResnet1DBlock(4, 1).build((None, 10, 3))
     with pytest.raises(ValueError, match="kind must be 'encode' or 'decode'; got 'both'"):
         SeedResnet1DBlock(4, 1, "both")
+
+
+class TestDilatedResidual(LayerCase):
+    layer_class = DilatedResidual
+    config = {
+        "filters": 6,
+        "kernel_size": 5,
+        "dilation": 3,
+        "normalization": "none",
+        "kernel_initializer": keras.initializers.serialize(keras.initializers.HeNormal(seed=1)),
+    }
+    tolerance = 1e-5
+
+    def make(self, **changes):
+        return with_random_weights(super().make(**changes), (None, None, 4))
+
+    def inputs(self):
+        return [noise(2, 20, 4)]
+
+    def oracle(self, layer, x):
+        look, bias, mix, mix_bias, shortcut, shortcut_bias = (
+            value.astype("float64") for value in layer.get_weights()
+        )
+        padded = np.pad(leaky(x.astype("float64"), 0.2), ((0, 0), (6, 6), (0, 0)), mode="reflect")
+        hidden = sum(padded[:, 3 * tap : 3 * tap + 20] @ look[tap] for tap in range(5)) + bias
+        return x @ shortcut[0] + shortcut_bias + leaky(hidden, 0.2) @ mix[0] + mix_bias
+
+    def test_two_axes_are_seen_alike(self):
+        """A picture that is the same along frequency comes out the same along frequency."""
+        layer = DilatedResidual(3, dilation=2)
+        picture = np.repeat(noise(1, 12, 1, 3), 9, axis=2)
+        result = numpy_of(layer(picture))
+        assert result.shape == (1, 12, 9, 3)
+        np.testing.assert_allclose(result, np.repeat(result[:, :, :1], 9, axis=2), atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 from cases import assert_gradient_matches_differences, assert_sections, compiled, gradient_of
 from keras import ops
 
-from audiozoo.losses import MultiScaleSpectralLoss
+from audiozoo.losses import MultiScaleSpectralLoss, multi_resolution_stft_loss
 
 torch = pytest.importorskip("torch")
 
@@ -127,3 +127,57 @@ def test_linear_and_logarithmic_parts_add_up_to_the_whole():
 
 def test_docstring_says_what_goes_in_and_out():
     assert_sections(MultiScaleSpectralLoss, ("Args:", "Input:", "Output:"))
+
+
+# --- Several resolutions: convergence and logarithms ---
+
+
+def resolutions(reference, estimate):
+    """The same on torch.stft, in float64, with thresholds as stated."""
+    total = 0.0
+    for length in (2048, 1024, 512, 256):
+        a, b = (
+            torch.stft(
+                torch.tensor(audio, dtype=torch.float64),
+                length,
+                length // 4,
+                window=torch.hann_window(length, dtype=torch.float64),
+                return_complex=True,
+            ).abs()
+            for audio in (reference, estimate)
+        )
+        a, b = ((magnitude**2 + 3e-4**2).sqrt() for magnitude in (a, b))
+        faint = 1e-2 * np.sqrt(a.shape[1] * a.shape[2])
+        convergence = (a - b).norm(dim=(1, 2)) / (a.norm(dim=(1, 2)) + faint)
+        total += float(convergence.mean() + (a.log() - b.log()).abs().mean()) / 4
+    return total
+
+
+@pytest.mark.parametrize("level", [1.0, 1e-3])
+def test_resolutions_agree_with_a_transcription_on_torch(level):
+    reference, estimate = pair()
+    actual = multi_resolution_stft_loss(reference, level * estimate)
+    np.testing.assert_allclose(float(actual), resolutions(reference, level * estimate), rtol=1e-4)
+
+
+def test_resolutions_are_nothing_for_the_same_sound_with_a_gradient_even_there():
+    reference, _ = pair()
+    loss = compiled(lambda estimate: multi_resolution_stft_loss(reference, estimate))
+    assert float(loss(reference)) < 1e-7
+    assert np.all(np.isfinite(gradient_of(loss, reference)))
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-7])
+def test_what_cannot_be_heard_yet_learns_to_be(level):
+    """The gradient from near silence leads to more sound; from digital silence it is finite."""
+    reference, estimate = pair()
+    loss = compiled(lambda x: multi_resolution_stft_loss(reference, x))
+    gradient = gradient_of(loss, (level * estimate).astype("float32"))
+    assert np.all(np.isfinite(gradient))
+    if level:
+        assert np.sum(gradient * estimate) < 0.0
+
+
+def test_a_silent_reference_costs_no_more_than_a_loud_one_might():
+    _, estimate = pair()
+    assert float(multi_resolution_stft_loss(np.zeros_like(estimate), 1e-5 * estimate)) < 5.0
