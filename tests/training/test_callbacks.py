@@ -38,7 +38,7 @@ class Parrot:
 
     sample_rate = RATE
     stop_training = False
-    trainable_variables = ()
+    variables = trainable_variables = ()
     optimizer = keras.optimizers.SGD()
 
     def render(self, inputs):
@@ -182,7 +182,7 @@ class Mirror:
     """A model of images that turns them over, and whose codes are their first pixels."""
 
     encodes = "image"
-    trainable_variables = ()
+    variables = trainable_variables = ()
     optimizer = keras.optimizers.SGD()
 
     def render(self, inputs):
