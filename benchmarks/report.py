@@ -501,8 +501,8 @@ def vocoder_section():
         yield table([heading for heading, _, _ in VOCODER_COLUMNS], rows)
     if speeds:
         yield (
-            "In turns with the published network in plain PyTorch, the baseline, one core: sound without weight "
-            "normalisation, and a step of the published training, without a warm start."
+            "In turns with the published network in plain PyTorch, the baseline, one core: sound without "
+            "weight normalisation, and a step of the published training, without a warm start."
         )
         rows = [
             [backend, what, name, shown(found["kilohertz"], ".0f"), shown(ratio, ".2f")]
