@@ -569,8 +569,8 @@ def vocoder_section():
         yield table([heading for heading, _, _ in VOCODER_COLUMNS], rows)
     if speeds:
         yield (
-            "The same network in plain PyTorch, one core, measured in turns; sound without weight "
-            "normalisation, and a step of the published training."
+            "In turns with the published network in plain PyTorch, the baseline, one core: sound without "
+            "weight normalisation, and a step of the published training, without a warm start."
         )
         rows = [
             [backend, what, name, shown(found["kilohertz"], ".0f"), shown(ratio, ".2f")]
