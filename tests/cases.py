@@ -4,12 +4,17 @@ import inspect
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 import audiozoo
 from audiozoo.layers import Synth
 
 SECTIONS = ("Args:", "Input:", "Output:", "Reference:")
+
+on_one_backend = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="no part of it depends on the backend"
+)
 
 
 def plucks(samples=1024, sample_rate=4000):

@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from cases import ModelCase, assert_trains, numpy_of, with_policy
+from cases import ModelCase, assert_trains, numpy_of, on_one_backend, with_policy
 
 import audiozoo
 from audiozoo import registry
@@ -352,6 +352,7 @@ def contents(checkpoint):
         return {name: saved[name] for name in saved.files if name != "progress"}
 
 
+@on_one_backend
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(data, tmp_path):
     for out, stops in (("whole", (3,)), ("parts", (1, 3))):
         for epochs in stops:
@@ -368,6 +369,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(data, tmp_path):
     assert np.all(np.isfinite(sound))
 
 
+@on_one_backend
 def test_each_epoch_shows_every_class_and_lets_it_be_heard(data, tmp_path):
     train(tiny(), data, out=tmp_path, epochs=1, progress=False)
     found = sorted(path.name for path in (tmp_path / "examples").iterdir())
@@ -383,12 +385,14 @@ def test_each_epoch_shows_every_class_and_lets_it_be_heard(data, tmp_path):
     assert {"discriminator_loss", "generator_loss", "val_loss"} <= set(entry)
 
 
+@on_one_backend
 def test_one_class_is_trained_too(data, tmp_path):
     train(tiny(test_share=0.0), data / "tone", out=tmp_path, epochs=1, progress=False)
     assert audiozoo.load(tmp_path / "preset").classes == ("tone",)
     assert (tmp_path / "examples" / "epoch_0001_1_tone.wav").exists()
 
 
+@on_one_backend
 def test_a_run_that_diverges_ends_with_the_remedy(data, tmp_path):
     with pytest.raises(TrainingError, match="became .* in epoch 1. .*lower train.learning_rate"):
         # A generator of numbers that no float holds: its loss is none.
@@ -403,6 +407,7 @@ def test_a_run_that_diverges_ends_with_the_remedy(data, tmp_path):
     assert not (tmp_path / "preset").exists()
 
 
+@on_one_backend
 def test_there_is_no_recording_to_be_performed(data, tmp_path):
     with pytest.raises(
         TrainingError, match="monitor must be left out: CMelGAN makes sound from noise; got 'a.wav'"

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import ModelCase, numpy_of
+from cases import ModelCase, numpy_of, on_one_backend
 
 import audiozoo
 from audiozoo.data.pipelines import training_pairs
@@ -109,6 +109,7 @@ TABLE = {
 }
 
 
+@on_one_backend
 @pytest.mark.parametrize("size", TABLE)
 def test_it_has_the_published_parameters(published, size):
     generator, discriminator = published[size].generator, published[size].discriminator
@@ -122,6 +123,7 @@ def test_it_has_the_published_parameters(published, size):
     } == TABLE[size]
 
 
+@on_one_backend
 def test_each_stage_has_the_published_parameters(published):
     large = published["large"]
     assert [stage.count_params() for stage in large.generator.stages] == [
@@ -143,6 +145,7 @@ def test_each_stage_has_the_published_parameters(published):
     assert live == 13_177_652
 
 
+@on_one_backend
 def test_the_discriminator_s_maps_have_the_published_sizes(published):
     """256, 256, 64, 16, 4, 1, by zeros around: 393 of them on each side of the second."""
     shape, sizes = (None, 256, 256, 2), []

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from cases import ModelCase, assert_close, assert_trains, numpy_of, plucks
+from cases import ModelCase, assert_close, assert_trains, numpy_of, on_one_backend, plucks
 from keras import ops
 
 import audiozoo
@@ -81,6 +81,7 @@ def convolution(width, channels, filters, groups=1, normalized=None):
     return width * channels * filters // groups + filters + (normalized or filters)
 
 
+@on_one_backend
 def test_the_generator_is_the_published_one_layer_by_layer(published):
     expected = [convolution(7, 80, 512)]
     channels = 512
@@ -97,6 +98,7 @@ def test_the_generator_is_the_published_one_layer_by_layer(published):
     assert published.count_params() - lengths == 4_260_257
 
 
+@on_one_backend
 def test_the_discriminator_is_the_published_one_layer_by_layer():
     model = MelGANVocoder(channels=16)
     model.compile("sgd")
@@ -293,6 +295,7 @@ def test_context_is_as_far_as_a_frame_can_be_heard(small):
     assert np.abs(heard).max() >= context - 4
 
 
+@on_one_backend
 def test_the_published_context_reaches_far_enough(published):
     assert 5 <= published.context_frames <= 12
 

@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from cases import on_one_backend
 
 import audiozoo
 from audiozoo import registry
@@ -20,10 +21,6 @@ from audiozoo.training import train
 from audiozoo.tuning import objectives, oracles, search, space
 
 search_module = sys.modules["audiozoo.tuning.search"]
-
-on_one_backend = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="what is not computed is the same on every backend"
-)
 
 
 def tiny(tune, config=None, **train):
