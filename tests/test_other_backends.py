@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
+GENERATORS = set((TESTS / "models").glob("test_*gan*.py"))
 # Several processes for each backend, so that two cores share what is long on JAX, which compiles every shape.
 PARTS = {
-    "models": ["models"],
-    "layers": ["dsp", "layers", "losses"],
-    "training": ["training", "tuning", "test_presets.py"],
+    "models": sorted(set((TESTS / "models").glob("test_*.py")) - GENERATORS),
+    "generators": sorted(GENERATORS),
+    "layers": [TESTS / folder for folder in ("dsp", "layers", "losses")],
+    "training": [TESTS / name for name in ("training", "tuning", "test_presets.py")],
 }
 NO_TEST_COLLECTED = 5  # pytest's exit code
 
@@ -28,7 +30,7 @@ def run_on(backend, *arguments):
     # The outer worker's variables would make the inner pytest believe that it is that worker.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment = inherited | {"KERAS_BACKEND": backend}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
+    return subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=1200)
 
 
 @pytest.mark.long
@@ -41,7 +43,7 @@ def test_the_numerical_tests_pass_on(backend, part):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed: pip install -e '.[{backend}]'")
 
-    result = run_on(backend, *(f"tests/{folder}" for folder in PARTS[part]))
+    result = run_on(backend, *map(str, PARTS[part]))
     output = result.stdout[-20_000:] + result.stderr[-5_000:]
     assert result.returncode != NO_TEST_COLLECTED, f"no test ran on {backend}:\n{output}"
     assert result.returncode == 0, f"on {backend}:\n{output}"
