@@ -30,7 +30,9 @@ def run_on(backend, *arguments):
     # The outer worker's variables would make the inner pytest believe that it is that worker.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment = inherited | {"KERAS_BACKEND": backend}
-    return subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=1200)
+    return subprocess.run(
+        command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=1200
+    )
 
 
 @pytest.mark.long
