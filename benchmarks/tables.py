@@ -86,9 +86,13 @@ def layers_of(model):
     """Shapes and parameters of every layer that holds weights, by its path, in order."""
     found, siblings = {}, {}
     for variable in model.weights:
-        layer = renumbered(variable.path.rsplit("/", 1)[0].partition("/")[2], siblings)
-        if not layer:
-            continue  # the model's own variables belong to its training, such as a VAE's beta
+        place = variable.path.rsplit("/", 1)[0]
+        # The model's own variables belong to its training, such as a VAE's beta; statistics of the training
+        # set are measured and not learned.
+        if place == model.name or re.fullmatch(r"audio_transform(_\d+)?", place):
+            continue
+        first, _, below = place.partition("/")
+        layer = renumbered(below or first, siblings)
         shapes, count = found.get(layer, ("", 0))
         shape = " x ".join(str(size) for size in variable.shape)
         found[layer] = (f"{shapes}, {shape}".lstrip(", "), count + int(np.prod(variable.shape)))

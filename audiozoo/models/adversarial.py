@@ -157,5 +157,5 @@ class AdversarialModel(AudioModel, abstract=True):
         return [ops.convert_to_numpy(weight) for weight in self.weights if id(weight) not in of_discriminator]
 
     def count_params(self):
-        """Parameters of all but the discriminator."""
-        return super().count_params() - (self.discriminator.count_params() if self.discriminator.built else 0)
+        """Parameters of the generator: what is played."""
+        return self.generator.count_params()
