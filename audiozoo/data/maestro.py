@@ -2,8 +2,7 @@
 
 Hawthorne et al. (2019), Enabling Factorized Piano Music Modeling and Generation with the MAESTRO Dataset,
 ICLR, arXiv:1810.12247; 200 hours, 120 GB, CC BY-NC-SA 4.0, https://magenta.tensorflow.org/datasets/maestro.
-Nothing is
-downloaded here: unpack ``maestro-v3.0.0.zip`` and pass its folder.
+Nothing is downloaded here: unpack ``maestro-v3.0.0.zip`` and pass its folder.
 """
 
 import csv

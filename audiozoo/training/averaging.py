@@ -24,9 +24,10 @@ def averaged_weights(model):
     own, own_measured = copies(model.trainable_variables), copies(measured)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     # On JAX the model now has the optimizer's own arrays, and whoever donates them deletes both.
-    assign(model.trainable_variables, copies(model.trainable_variables))
+    averages = copies(model.trainable_variables)
+    assign(model.trainable_variables, averages)
     try:
-        changed = any(np.any(a != b) for a, b in zip(own, copies(model.trainable_variables), strict=True))
+        changed = any(np.any(a != b) for a, b in zip(own, averages, strict=True))
         if changed and isinstance(model, AudioModel):
             model.settle()
         yield
