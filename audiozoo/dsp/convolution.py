@@ -71,30 +71,28 @@ def joined_groups(kernel, groups, together):
     It multiplies ``together`` times as much, and is faster than so many more convolutions of a few channels.
 
     Args:
-        kernel: ``(height, width, channels / groups, filters)``.
+        kernel: ``(width, channels / groups, filters)``, or with a width for each of two axes.
         groups: a multiple of ``together``.
         together: how many become one.
 
     Returns:
-        ``(height, width, together * channels / groups, filters)``.
+        The same with ``together * channels / groups`` channels.
     """
     if together == 1:
         return kernel
-    height, width, per_group, filters = kernel.shape
-    parts = ops.reshape(
-        kernel, (height, width, 1, per_group, groups // together, together, filters // groups)
-    )
+    *widths, per_group, filters = kernel.shape
+    parts = ops.reshape(kernel, (*widths, 1, per_group, groups // together, together, filters // groups))
     own = ops.reshape(ops.eye(together, dtype=kernel.dtype), (together, 1, 1, together, 1))
-    return ops.reshape(parts * own, (height, width, together * per_group, filters))
+    return ops.reshape(parts * own, (*widths, together * per_group, filters))
 
 
 def grouped_over_time(signal, kernel, *, stride, dilation, groups):
     """A convolution over time in groups as a few plain ones, of ``stride`` steps at a time.
 
     Blocks of ``stride`` steps become channels of one step, which takes the stride away. Groups that are
-    too narrow to keep a processor busy are convolved together, with zeros in the kernel between them.
+    too narrow to keep a processor busy are convolved together.
     """
-    width, per_group, filters = kernel.shape
+    width, _, filters = kernel.shape
     length, channels = signal.shape[1:]
     own, taps = filters // groups, -(-width // stride)
     blocks = (length - width) // stride + taps if stride > 1 else length
@@ -102,18 +100,17 @@ def grouped_over_time(signal, kernel, *, stride, dilation, groups):
     parts = groups // together
     blocked = ops.pad(signal, ((0, 0), (0, max(0, blocks * stride - length)), (0, 0)))[:, : blocks * stride]
     blocked = ops.reshape(blocked, (-1, blocks, stride, parts, channels // parts))
+    kernel = joined_groups(kernel, groups, together)
     kernel = ops.pad(kernel, ((0, taps * stride - width), (0, 0), (0, 0)))
-    kernel = ops.reshape(kernel, (taps, stride, 1, per_group, parts, together, own))
-    apart = ops.convert_to_tensor(np.eye(together)[:, None, None, :, None], dtype=kernel.dtype)
-    kernel = ops.reshape(kernel * apart, (taps, stride * channels // parts, parts, together * own))
+    kernel = ops.reshape(kernel, (taps, stride * channels // parts, filters))
     outputs = [
         ops.conv(
             ops.reshape(blocked[:, :, :, part], (-1, blocks, stride * channels // parts)),
-            kernel[:, :, part],
+            own_kernel,
             padding="valid",
             dilation_rate=dilation,
         )
-        for part in range(parts)
+        for part, own_kernel in enumerate(ops.split(kernel, parts, axis=-1))
     ]
     return ops.concatenate(outputs, axis=-1)
 
