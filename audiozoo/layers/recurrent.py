@@ -87,6 +87,11 @@ class GRU(layers.GRU):
         states = gru_sequence(projected, initial_state, kernel, bias[1])
         return ops.transpose(states, (1, 0, 2)), states[-1]
 
+    def step(self, inputs, state):
+        """The state ``(batch, units)`` after one frame ``(batch, channels)``."""
+        kernel, bias = self._weight(self.cell.recurrent_kernel), self._weight(self.cell.bias)
+        return gru_step(self.project(inputs), state, kernel, bias[1])[..., : self.units]
+
     def _weight(self, variable):
         return ops.cast(ops.convert_to_tensor(variable), self.compute_dtype)
 
@@ -122,12 +127,7 @@ def gru_sequence(projected, initial_state, kernel, bias):
     units = kernel.shape[-2]
 
     def step(record, x):
-        state = record[..., :units]
-        gates = ops.matmul(state, kernel) + bias
-        z = ops.sigmoid(x[..., :units] + gates[..., :units])
-        r = ops.sigmoid(x[..., units : 2 * units] + gates[..., units : 2 * units])
-        c = ops.tanh(x[..., 2 * units :] + r * gates[..., 2 * units :])
-        record = ops.concatenate([c + z * (state - c), z, r, c, gates[..., 2 * units :]], axis=-1)
+        record = gru_step(x, record[..., :units], kernel, bias)
         return record, record
 
     # The record is carried along only because TensorFlow's scan wants outputs shaped like the state.
@@ -165,6 +165,16 @@ def gru_sequence(projected, initial_state, kernel, bias):
         return d_projected, final[1], d_kernel, ops.sum(d_gates, axis=(0, 2))[:, None]
 
     return states, gradient
+
+
+def gru_step(projected, state, kernel, bias):
+    """New state of a GRU, gates z and r, candidate c and what of it is gated, ``(..., 5 * units)``."""
+    units = state.shape[-1]
+    gates = ops.matmul(state, kernel) + bias
+    z = ops.sigmoid(projected[..., :units] + gates[..., :units])
+    r = ops.sigmoid(projected[..., units : 2 * units] + gates[..., units : 2 * units])
+    c = ops.tanh(projected[..., 2 * units :] + r * gates[..., 2 * units :])
+    return ops.concatenate([c + z * (state - c), z, r, c, gates[..., 2 * units :]], axis=-1)
 
 
 def three_times(array):
@@ -232,6 +242,11 @@ class MinGRU(layers.Layer):
             initial_state = ops.zeros_like(z[:, 0])
         states = linear_recurrence(1.0 - z, z * candidate, ops.cast(initial_state, z.dtype))
         return states, states[:, -1]
+
+    def step(self, inputs, state):
+        """As ``GRU.step``."""
+        gate, candidate = ops.split(self.project(inputs), 2, axis=-1)
+        return state + ops.sigmoid(gate) * (candidate - state)
 
     def get_config(self):
         return super().get_config() | {"units": self.units}

@@ -10,9 +10,11 @@ from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
 from audiozoo.models.melgan_vocoder import MelGANVocoder
+from audiozoo.models.melnet import MelNet
 from audiozoo.models.mnist_vae import MnistVAE
 from audiozoo.models.spectral_vae import SpectralVAE
 from audiozoo.models.spectrogram_gan import SpectrogramGAN
+from audiozoo.models.spectrogram_generator import SpectrogramGenerator
 from audiozoo.models.vae import VAE
 
 __all__ = [
@@ -27,7 +29,9 @@ __all__ = [
     "Conv1DResnetVAESeed",
     "DDSPDecoder",
     "MelGANVocoder",
+    "MelNet",
     "MnistVAE",
     "SpectralVAE",
     "SpectrogramGAN",
+    "SpectrogramGenerator",
 ]
