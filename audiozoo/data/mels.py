@@ -165,8 +165,8 @@ class MelCrops:
     Args:
         clips: list of ``MelClip``.
         clip_frames: length of a crop.
-        noise_dim: numbers of noise for each crop; with 0 it is the crop itself that the model is told, so that
-            it learns each of its numbers from those before.
+        noise_dim: numbers of noise for each crop; with 0 it is the crop itself that the model is told, so
+            that it learns each of its numbers from those before.
         batch_size: crops in a batch.
         test_share: of the files, 0 to below 1.
         gain_range_db: training crops are turned up or down by up to this.
@@ -224,8 +224,8 @@ class MelCrops:
         """Batch number ``step`` of random training crops.
 
         Returns:
-            Dict: ``log_mel``, float32 ``(batch, frames, bands)``; ``label``, int32 ``(batch,)``; and ``noise``,
-            float32 ``(batch, noise_dim)``, or ``known``, the spectrograms again.
+            Dict: ``log_mel``, float32 ``(batch, frames, bands)``; ``label``, int32 ``(batch,)``; and
+            ``noise``, float32 ``(batch, noise_dim)``, or ``known``, the spectrograms again.
         """
         random = np.random.default_rng((self.seed, step))
         labels = random.integers(0, len(self.classes), self.batch_size)

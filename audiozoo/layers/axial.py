@@ -21,7 +21,7 @@ class _AxialLayer(layers.Layer):
 
     Args:
         units: width of input, state and output.
-        cell: ``"gru"``, or ``"mingru"``, whose loops are about ``2 sqrt(steps)`` long instead of ``steps``.
+        cell: ``"gru"``, or ``"mingru"``, which needs no matrix product at a step.
     """
 
     def __init__(self, units, *, cell="gru", **kwargs):
@@ -76,8 +76,7 @@ class TimeDelayedLayer(_AxialLayer):
         self.build_parts([self.time, self.up, self.down], self.mix)
 
     def call(self, inputs):
-        in_time, _ = self.time(columns_of(inputs))
-        return self.mixed(inputs, from_columns(in_time, inputs.shape))
+        return self.mixed(inputs, from_columns(self.time.along(columns_of(inputs)), inputs.shape))
 
     def step(self, inputs, state):
         """One frame: output ``(batch, bands, units)`` and the state of the recurrence in time after it.
@@ -121,11 +120,11 @@ class FrequencyDelayedLayer(_AxialLayer):
         self.build_parts([self.up], self.mix)
 
     def call(self, inputs, context):
-        states, _ = self.up(rows_of(inputs + context))
+        states = self.up.along(rows_of(inputs + context))
         return inputs + self.mix(from_rows(states, inputs.shape))
 
     def step(self, inputs, context, state):
-        """One band: output ``(batch, units)`` and the state after it, of the same shape; 0 before the first."""
+        """One band: output ``(batch, units)`` and the state after it, of the same shape; 0 at first."""
         state = self.up.step(inputs + context, state)
         return inputs + self.mix(state), state
 
@@ -156,7 +155,7 @@ class CentralizedLayer(_AxialLayer):
         self.build_parts([self.time], self.mix)
 
     def call(self, inputs):
-        return inputs + self.mix(self.time(inputs)[0])
+        return inputs + self.mix(ops.swapaxes(self.time.along(ops.swapaxes(inputs, 0, 1)), 0, 1))
 
     def step(self, inputs, state):
         """One frame: output ``(batch, units)`` and the state after it, of the same shape; 0 at first."""
@@ -211,35 +210,33 @@ def both_ways(forward, backward, sequences):
 
     Args:
         forward, backward: cells.
-        sequences: ``(batch, steps, units)``.
+        sequences: ``(steps, batch, units)``.
 
     Returns:
-        ``(batch, steps, 2 * units)``.
+        ``(steps, batch, 2 * units)``.
     """
-    turned = ops.flip(sequences, axis=1)
-    both = type(forward).side_by_side(
-        [forward, backward], [forward.project(sequences), backward.project(turned)]
-    )
+    both = type(forward).side_by_side([forward, backward], [sequences, ops.flip(sequences, axis=0)])
     there, back = ops.split(both, 2, axis=-1)
-    return ops.concatenate([there, ops.flip(back, axis=1)], axis=-1)
+    return ops.concatenate([there, ops.flip(back, axis=0)], axis=-1)
 
 
 def rows_of(grid):
-    """``(batch, frames, bands, units)`` as sequences along frequency, ``(batch * frames, bands, units)``."""
-    return ops.reshape(grid, (-1, *grid.shape[2:]))
+    """``(batch, frames, bands, units)`` as sequences along frequency, ``(bands, batch * frames, units)``."""
+    return ops.transpose(ops.reshape(grid, (-1, *grid.shape[2:])), (1, 0, 2))
 
 
 def from_rows(rows, shape):
     """The reverse, for a grid of that shape but for its units."""
-    return ops.reshape(rows, (-1, *shape[1:3], rows.shape[-1]))
+    return ops.reshape(ops.transpose(rows, (1, 0, 2)), (-1, *shape[1:3], rows.shape[-1]))
 
 
 def columns_of(grid):
-    """``(batch, frames, bands, units)`` as sequences along time, ``(batch * bands, frames, units)``."""
-    return rows_of(ops.transpose(grid, (0, 2, 1, 3)))
+    """``(batch, frames, bands, units)`` as sequences along time, ``(frames, batch * bands, units)``."""
+    by_frame = ops.swapaxes(grid, 0, 1)
+    return ops.reshape(by_frame, (grid.shape[1], -1, grid.shape[3]))
 
 
 def from_columns(columns, shape):
     """The reverse, for a grid of that shape but for its units."""
     _, frames, bands = shape[:3]
-    return ops.transpose(ops.reshape(columns, (-1, bands, frames, columns.shape[-1])), (0, 2, 1, 3))
+    return ops.swapaxes(ops.reshape(columns, (frames, -1, bands, columns.shape[-1])), 0, 1)

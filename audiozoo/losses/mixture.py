@@ -48,8 +48,8 @@ def mixture_sample(parameters, choice, normal, temperature):
         parameters: see ``mixture_parameters``.
         choice: of the component, evenly distributed in 0..1, in the shape of the values.
         normal: normally distributed, in the same shape.
-        temperature: factor on the deviations, and what the logarithms of weights are divided by: below 1, what
-            is likely becomes more so. Spreads to that shape.
+        temperature: factor on the deviations, and what the logarithms of weights are divided by: below 1,
+            what is likely becomes more so. Spreads to that shape.
 
     Returns:
         float32, in that shape.

@@ -30,8 +30,6 @@ class AudioModel(keras.Model):
         judged_by_loss: whether the epoch with the lowest loss of what is held out is the best one; otherwise
             the last is kept.
         gains_from_xla: whether XLA is worth its compilation under TensorFlow on a CPU.
-        plays_in_steps: whether what it plays is made in many small steps, for which XLA is worth it even where
-            it is not in training.
     """
 
     architectures: dict[str, type["AudioModel"]] = {}
@@ -39,7 +37,6 @@ class AudioModel(keras.Model):
     trains_on: str
     judged_by_loss = True
     gains_from_xla = True
-    plays_in_steps = False
 
     def __init_subclass__(cls, *, abstract=False, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -199,7 +196,7 @@ class AudioModel(keras.Model):
         return self._compiled_functions[key].run
 
 
-def jit_choice(model, *, playing=False):
+def jit_choice(model):
     """The ``jit_compile`` to give to ``model.compile``: True where XLA helps, or Keras's own choice.
 
     Keras leaves XLA off under TensorFlow where there is no GPU. There it makes a training step of the DDSP
@@ -207,8 +204,8 @@ def jit_choice(model, *, playing=False):
     """
     if keras.backend.backend() != "tensorflow":
         return "auto"
-    gains = model.gains_from_xla or (playing and model.plays_in_steps)
-    return (gains and all(layer.supports_jit for layer in model._flatten_layers())) or "auto"
+    compiles = model.gains_from_xla and all(layer.supports_jit for layer in model._flatten_layers())
+    return compiles or "auto"
 
 
 class _Compiled(keras.Model):
@@ -221,7 +218,7 @@ class _Compiled(keras.Model):
     def __init__(self, model, function):
         super().__init__(name="compiled", autocast=False)
         self.__dict__.update(function=function, model_variables=model.variables)
-        if jit_choice(model, playing=True) is True:
+        if jit_choice(model) is True:
             self.jit_compile = True
         self.built = True  # there is nothing to build, and Keras would try at every call
         self.make_predict_function()

@@ -162,7 +162,9 @@ class AutoregressiveTier(layers.Layer):
         self.frequency_layers = [FrequencyDelayedLayer(units, cell=cell) for _ in range(depth)]
         # One vector a frame: the only place where a band hears of far ones at once. The first tier alone.
         self.central_entrance = layers.Dense(units) if self.is_first else None
-        self.central_layers = [CentralizedLayer(units, cell=cell) for _ in range(depth if self.is_first else 0)]
+        self.central_layers = [
+            CentralizedLayer(units, cell=cell) for _ in range(depth if self.is_first else 0)
+        ]
         self.head = MixtureHead(components)
 
     def build(self, bands):
@@ -211,7 +213,7 @@ class AutoregressiveTier(layers.Layer):
         Args:
             inputs: dict: ``choice`` and ``normal``, random numbers, see ``losses.mixture_sample``; ``given``,
                 numbers to take instead where the boolean ``fixed`` says so, all of these ``(batch, frames,
-                bands)``; ``temperature`` and ``label (batch,)``; ``features`` of these frames, but not for the
+                bands)``; ``temperature`` and ``label (batch,)``; ``features`` of these frames, but for the
                 first tier; and the states after the frame before, see ``silence``.
 
         Returns:
@@ -263,9 +265,7 @@ class AutoregressiveTier(layers.Layer):
             reached = (by_frame(values), tuple(states_now), tuple(central_now))
             return reached, reached
 
-        given = {
-            name: by_frame_and_band(inputs[name]) for name in ("choice", "normal", "given", "fixed")
-        }
+        given = {name: by_frame_and_band(inputs[name]) for name in ("choice", "normal", "given", "fixed")}
         given["around_time"] = by_frame(everywhere(self.time_entrance.around(label, features)))
         given["around_frequency"] = by_frame_and_band(
             everywhere(self.frequency_entrance.around(label, features))
@@ -289,7 +289,7 @@ class AutoregressiveTier(layers.Layer):
 
 
 class MixtureHead(layers.Dense):
-    """The numbers of mixtures, see ``losses.mixture_parameters``; at first nearly the same wide ones everywhere."""
+    """The numbers of mixtures, see ``losses.mixture_parameters``; at first nearly alike."""
 
     def __init__(self, components, **kwargs):
         initializer = keras.initializers.RandomNormal(stddev=0.01)
@@ -319,8 +319,9 @@ class MelNet(SpectrogramGenerator):
         upsampler: ``"autoregressive"``, or ``"parallel"``: numbers of further tiers are drawn independently
             of each other, and at once.
         extractor: ``"four_way"``, or ``"two_way"``: along which ways a further tier looks at those below.
-        learned_tiers: numbers of the tiers that are trained, from 1; all of them where it is empty. They share
-            nothing, so each may be trained by itself, on a machine of its own, and put in by ``take_tier``.
+        learned_tiers: numbers of the tiers that are trained, from 1; all of them where it is empty. They
+            share nothing, so each may be trained by itself, on a machine of its own, and put in by
+            ``take_tier``.
         remat: compute layers again in the backward pass instead of keeping what they gave: less memory, more
             time.
 
@@ -335,9 +336,6 @@ class MelNet(SpectrogramGenerator):
     Reference:
         Vasquez and Lewis (2019), arXiv:1906.01083, and what the head of this file names.
     """
-
-    # A training step is a few large products, and drawing a spectrogram ten thousand small ones.
-    gains_from_xla, plays_in_steps = False, True
 
     def __init__(
         self,
@@ -397,7 +395,11 @@ class MelNet(SpectrogramGenerator):
         with keras.RematScope(mode="full" if self.remat else None):
             self.tiers = [
                 (kinds[upsampler] if number else AutoregressiveTier)(
-                    units, depth=depth, ways=extractor if number else None, name=f"tier_{number + 1}", **settings
+                    units,
+                    depth=depth,
+                    ways=extractor if number else None,
+                    name=f"tier_{number + 1}",
+                    **settings,
                 )
                 for number, depth in enumerate(self.depths)
             ]
@@ -456,9 +458,7 @@ class MelNet(SpectrogramGenerator):
         parameters = self.tiers_of(y_pred)
         total, count = 0.0, 0
         for number, tracker in self.trackers.items():
-            loss = ops.mean(
-                mixture_negative_log_likelihood(values[number - 1][1], parameters[number - 1][1])
-            )
+            loss = ops.mean(mixture_negative_log_likelihood(values[number - 1][1], parameters[number - 1][1]))
             tracker.update_state(loss)
             frames, bands = self.grids()[number - 1]
             total, count = total + frames * bands * loss, count + frames * bands
@@ -475,15 +475,15 @@ class MelNet(SpectrogramGenerator):
             ValueError: no such tier, or the other model has other arguments or statistics.
         """
         check_range("number", number, 1, len(self.tiers))
-        ours, theirs = (
-            model.get_config() | {"name": None, "learned_tiers": None} for model in (self, other)
-        )
+        ours, theirs = (model.get_config() | {"name": None, "learned_tiers": None} for model in (self, other))
         same = ours == theirs and all(
             np.array_equal(a, b)
             for a, b in zip(self.transform.get_weights(), other.transform.get_weights(), strict=True)
         )
         if not same:
-            raise ValueError("other must have the arguments and statistics of this model; train it on the same data.")
+            raise ValueError(
+                "other must have the arguments and statistics of this model; train it on the same data."
+            )
         self.tiers[number - 1].set_weights(other.tiers[number - 1].get_weights())
 
     # --- Sampling ---
@@ -491,7 +491,7 @@ class MelNet(SpectrogramGenerator):
     def sample(self, class_name, n=1, seed=0, *, seconds=None, temperature=1.0, prime=None, progress=False):
         """Spectrograms of a class.
 
-        The first tier goes on as long as it is asked to, and the further ones see all of it. Of equal seeds, a
+        The first tier goes on as long as it is asked to, and the others see all of it. Of equal seeds, a
         further one is like the others, and a longer one begins with the first tier of the others.
 
         Args:
@@ -520,11 +520,11 @@ class MelNet(SpectrogramGenerator):
         label = self.label_of(class_name)
         frames = self.frames_of(seconds)
         clips = -(-frames // self.clip_frames)
-        given, fixed = self.primed(prime, frames, clips)
+        primed, where = self.primed(prime, frames, clips)
         same = {"label": np.full(n, label, "int32"), "temperature": np.full(n, temperature, "float32")}
         whole = None
         for number, (axis, (_, given), (_, fixed)) in enumerate(
-            zip((None, *self.axes), self.tiers_of(given), self.tiers_of(fixed), strict=True)
+            zip((None, *self.axes), self.tiers_of(primed), self.tiers_of(where), strict=True)
         ):
             shape = given.shape[1:]
             inputs = same | noise_of(seed, number, n, shape)
@@ -551,9 +551,7 @@ class MelNet(SpectrogramGenerator):
             UnknownClass, ValueError: as ``sample``.
         """
         audio = mono_at_rate(audio, sample_rate, self.sample_rate)
-        return self.sample(
-            class_name, seconds=seconds, prime=self.transform.spectrogram(audio), **settings
-        )
+        return self.sample(class_name, seconds=seconds, prime=self.transform.spectrogram(audio), **settings)
 
     def primed(self, prime, frames, clips):
         """What is given of the result, ``(1, frames, num_mels)`` in whole clips, and where it is."""
@@ -568,8 +566,8 @@ class MelNet(SpectrogramGenerator):
             raise AudioError("prime must be finite; it holds NaN or infinity. Look at what made it.")
         if len(prime) >= frames:
             raise AudioError(
-                f"prime must be shorter than what it begins, {frames} frames; got {len(prime)}. Take its end, "
-                "or make seconds longer."
+                f"prime must be shorter than what it begins, {frames} frames; got {len(prime)}. Take its "
+                "end, or make seconds longer."
             )
         prime = prime[len(prime) % 2 ** self.axes.count(TIME) :]
         given[0, : len(prime)], fixed[0, : len(prime)] = prime, True
@@ -631,5 +629,7 @@ def noise_of(seed, tier, items, shape):
 
     return {
         "choice": np.stack([random(item, 0).random(shape, dtype="float32") for item in range(items)]),
-        "normal": np.stack([random(item, 1).standard_normal(shape, dtype="float32") for item in range(items)]),
+        "normal": np.stack(
+            [random(item, 1).standard_normal(shape, dtype="float32") for item in range(items)]
+        ),
     }
