@@ -80,10 +80,15 @@ class Entrance(layers.Layer):
 
 
 class Extractor(layers.Layer):
-    """Features of the tiers below, ``(batch, frames, bands)``, at each of their places: ``(..., units)``."""
+    """Features of the tiers below, ``(batch, frames, bands)``, at each of their places: ``(..., units)``.
 
-    def __init__(self, units, *, depth, num_classes, cell, ways="four_way", **kwargs):
+    Args:
+        units, depth, num_classes, cell, ways, remat: see ``ParallelTier``.
+    """
+
+    def __init__(self, units, *, depth, num_classes, cell, ways, remat, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
+        self.remat = remat
         self.entrance = Entrance(units, num_classes=num_classes)
         self.blocks = [SurroundingLayer(units, cell=cell, ways=ways) for _ in range(depth)]
 
@@ -95,7 +100,7 @@ class Extractor(layers.Layer):
     def call(self, lower, label):
         features = self.entrance(lower, label)
         for block in self.blocks:
-            features = block(features)
+            features = again_if(self.remat, block)(features)
         return features
 
 
@@ -103,7 +108,7 @@ class ParallelTier(layers.Layer):
     """Mixtures of all numbers of a tier at once, from the tiers below alone.
 
     Args:
-        units, depth, components, cell, ways: see ``MelNet``; the depth is that of the extractor.
+        units, depth, components, cell, ways, remat: see ``MelNet``; the depth is that of the extractor.
         num_classes: how many classes there are.
 
     Input:
@@ -114,9 +119,10 @@ class ParallelTier(layers.Layer):
         ``(batch, frames, bands, 3 * components)``, see ``losses.mixture_parameters``.
     """
 
-    def __init__(self, units, *, depth, components, cell, ways, num_classes, **kwargs):
+    def __init__(self, units, *, depth, components, cell, ways, num_classes, remat, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
-        self.extractor = Extractor(units, depth=depth, num_classes=num_classes, cell=cell, ways=ways)
+        settings = {"num_classes": num_classes, "cell": cell, "ways": ways, "remat": remat}
+        self.extractor = Extractor(units, depth=depth, **settings)
         self.head = MixtureHead(components)
         self.units = units
 
@@ -139,7 +145,7 @@ class AutoregressiveTier(layers.Layer):
     """Mixtures of the numbers of a tier, each from those in frames before, those below it, and lower tiers.
 
     Args:
-        units, depth, components, cell, ways: see ``MelNet``; of these, ways is None for the first tier.
+        units, depth, components, cell, ways, remat: see ``MelNet``; ways is None for the first tier.
         num_classes: how many classes there are.
 
     Input:
@@ -150,12 +156,13 @@ class AutoregressiveTier(layers.Layer):
         ``(batch, frames, bands, 3 * components)``, see ``losses.mixture_parameters``.
     """
 
-    def __init__(self, units, *, depth, components, cell, ways, num_classes, **kwargs):
+    def __init__(self, units, *, depth, components, cell, ways, num_classes, remat, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
-        self.units, self.depth, self.is_first = units, depth, ways is None
+        self.units, self.depth, self.remat, self.is_first = units, depth, remat, ways is None
         entrance = {"num_classes": num_classes, "with_features": not self.is_first}
         if not self.is_first:
-            self.extractor = Extractor(units, depth=1, num_classes=num_classes, cell=cell, ways=ways)
+            settings = {"num_classes": num_classes, "cell": cell, "ways": ways, "remat": remat}
+            self.extractor = Extractor(units, depth=1, **settings)
         self.time_entrance = Entrance(units, **entrance)
         self.frequency_entrance = Entrance(units, **entrance)
         self.time_layers = [TimeDelayedLayer(units, cell=cell) for _ in range(depth)]
@@ -184,11 +191,11 @@ class AutoregressiveTier(layers.Layer):
         in_frequency = self.frequency_entrance(delayed(values, FREQUENCY), label, features)
         central = self.central_entrance(before) if self.is_first else None
         for number in range(self.depth):
-            in_time = context = self.time_layers[number](in_time)
+            in_time = context = again_if(self.remat, self.time_layers[number])(in_time)
             if self.is_first:
-                central = self.central_layers[number](central)
+                central = again_if(self.remat, self.central_layers[number])(central)
                 context = context + central[:, :, None]
-            in_frequency = self.frequency_layers[number](in_frequency, context)
+            in_frequency = again_if(self.remat, self.frequency_layers[number])(in_frequency, context)
         return self.head(in_frequency)
 
     # --- Sampling ---
@@ -391,18 +398,14 @@ class MelNet(SpectrogramGenerator):
                     f"{self.axes.count(axis)} times; got {getattr(self, name)}."
                 )
         settings = {"components": components, "cell": cell, "num_classes": len(self.classes)}
+        settings["remat"] = self.remat
         kinds = {"autoregressive": AutoregressiveTier, "parallel": ParallelTier}
-        with keras.RematScope(mode="full" if self.remat else None):
-            self.tiers = [
-                (kinds[upsampler] if number else AutoregressiveTier)(
-                    units,
-                    depth=depth,
-                    ways=extractor if number else None,
-                    name=f"tier_{number + 1}",
-                    **settings,
-                )
-                for number, depth in enumerate(self.depths)
-            ]
+        self.tiers = [
+            (kinds[upsampler] if number else AutoregressiveTier)(
+                units, depth=depth, ways=extractor if number else None, name=f"tier_{number + 1}", **settings
+            )
+            for number, depth in enumerate(self.depths)
+        ]
         for number, (tier, (_, bands)) in enumerate(zip(self.tiers, self.grids(), strict=True), start=1):
             tier.build(bands)
             tier.trainable = self.learns(number)
@@ -589,6 +592,11 @@ class MelNet(SpectrogramGenerator):
             states = self.run_in_batches(tier.draw, now | states)
             pieces.append(states.pop("values"))
         return np.concatenate(pieces, axis=1)
+
+
+def again_if(remat, layer):
+    """A layer; with ``remat`` one that is computed again in the backward pass."""
+    return keras.remat(layer) if remat else layer
 
 
 def value_of(parameters, choice, normal, temperature):
