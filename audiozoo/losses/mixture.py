@@ -55,9 +55,11 @@ def mixture_sample(parameters, choice, normal, temperature):
         float32, in that shape.
     """
     log_weights, means, log_deviations = mixture_parameters(parameters)
-    temperature = temperature[..., None]
+    choice, normal, temperature = (
+        ops.cast(given, "float32")[..., None] for given in (choice, normal, temperature)
+    )
     last = ops.cumsum(ops.softmax(log_weights / temperature), axis=-1)[..., :-1]
-    number = ops.sum(ops.cast(choice[..., None] >= last, "int32"), axis=-1)
+    number = ops.sum(ops.cast(choice >= last, "int32"), axis=-1)
     chosen = ops.one_hot(number, means.shape[-1], dtype="float32")
-    drawn = means + temperature * ops.exp(log_deviations) * normal[..., None]
+    drawn = means + temperature * ops.exp(log_deviations) * normal
     return ops.sum(chosen * drawn, axis=-1)

@@ -11,6 +11,7 @@ from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.ddsp import DDSPDecoder
 from audiozoo.models.melgan_vocoder import MelGANVocoder
 from audiozoo.models.melnet import MelNet
+from audiozoo.models.melnet_seed import MelNetSeed
 from audiozoo.models.mnist_vae import MnistVAE
 from audiozoo.models.spectral_vae import SpectralVAE
 from audiozoo.models.spectrogram_gan import SpectrogramGAN
@@ -30,6 +31,7 @@ __all__ = [
     "DDSPDecoder",
     "MelGANVocoder",
     "MelNet",
+    "MelNetSeed",
     "MnistVAE",
     "SpectralVAE",
     "SpectrogramGAN",

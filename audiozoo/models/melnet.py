@@ -596,7 +596,8 @@ class MelNet(SpectrogramGenerator):
 
 def again_if(remat, layer):
     """A layer; with ``remat`` one that is computed again in the backward pass."""
-    return keras.remat(layer) if remat else layer
+    # A new function each time: one that JAX knows it takes for the same, with the weights of the last call.
+    return keras.remat(lambda *inputs: layer(*inputs)) if remat else layer
 
 
 def value_of(parameters, choice, normal, temperature):
