@@ -11,6 +11,7 @@ from benchmarks import (
     frechet,
     inversion,
     latent,
+    melnet,
     mnist,
     motion,
     package,
@@ -38,6 +39,8 @@ app.command("inversion")(inversion.main)
 app.command("mnist")(mnist.main)
 app.command("cmelgan-quality")(cmelgan.quality)
 app.command("cmelgan-speed")(cmelgan.speed)
+app.command("melnet-quality")(melnet.quality)
+app.command("melnet-speed")(melnet.speed)
 app.command("tuning")(tuning.main)
 app.command("latent")(latent.main)
 app.command("motion")(motion.main)
