@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from audiozoo.arguments import check_choice, check_whole
-from audiozoo.layers.recurrent import GRU, MinGRU
+from audiozoo.layers.recurrent import GRU, MinGRU, both_ways
 
 CELLS = {"gru": GRU, "mingru": MinGRU}
 WAYS = ("four_way", "two_way")
@@ -203,21 +203,6 @@ class SurroundingLayer(_AxialLayer):
 
     def get_config(self):
         return super().get_config() | {"ways": self.ways}
-
-
-def both_ways(forward, backward, sequences):
-    """States of one cell beside those of another that begins at the end, in one loop.
-
-    Args:
-        forward, backward: cells.
-        sequences: ``(steps, batch, units)``.
-
-    Returns:
-        ``(steps, batch, 2 * units)``.
-    """
-    both = type(forward).side_by_side([forward, backward], [sequences, ops.flip(sequences, axis=0)])
-    there, back = ops.split(both, 2, axis=-1)
-    return ops.concatenate([there, ops.flip(back, axis=0)], axis=-1)
 
 
 def rows_of(grid):

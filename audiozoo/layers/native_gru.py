@@ -4,16 +4,16 @@ The one file of the layers that names a backend; it is imported only where PyTor
 """
 
 
-def native_gru(sequences, initial_state, kernel, recurrent_kernel, bias):
-    """States of a GRU, time first.
+def native_gru(sequences, initial_state, *cells):
+    """States of a GRU, time first, or of two beside each other, of which the second begins at the end.
 
     Args:
         sequences: ``(frames, batch, channels)``.
-        initial_state: ``(batch, units)``.
-        kernel, recurrent_kernel, bias: of a ``keras.layers.GRU`` with ``reset_after``, as tensors.
+        initial_state: ``(len(cells), batch, units)``.
+        cells: of each the kernel, recurrent kernel and bias, of a ``keras.layers.GRU`` with ``reset_after``.
 
     Returns:
-        ``(frames, batch, units)``.
+        ``(frames, batch, len(cells) * units)``.
     """
     import torch
 
@@ -21,8 +21,10 @@ def native_gru(sequences, initial_state, kernel, recurrent_kernel, bias):
         z, r, c = weights.chunk(3, dim=-1)
         return torch.cat([r, z, c], dim=-1)
 
-    weights = [reordered(kernel).T, reordered(recurrent_kernel).T, *reordered(bias)]
+    weights = []
+    for kernel, recurrent_kernel, bias in cells:
+        weights += [reordered(kernel).T, reordered(recurrent_kernel).T, *reordered(bias)]
     settings = {"has_biases": True, "num_layers": 1, "dropout": 0.0, "train": False}
-    settings |= {"bidirectional": False, "batch_first": False}
-    states, _ = torch.gru(sequences, initial_state[None], [w.contiguous() for w in weights], **settings)
+    settings |= {"bidirectional": len(cells) == 2, "batch_first": False}
+    states, _ = torch.gru(sequences, initial_state, [each.contiguous() for each in weights], **settings)
     return states

@@ -44,19 +44,9 @@ class GRU(layers.GRU):
         if self.stock:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         if self.native:
-            states = self._natively(ops.swapaxes(sequences, 0, 1), initial_state)
+            states = natively(ops.swapaxes(sequences, 0, 1), [self], initial_state)
             return ops.swapaxes(states, 0, 1), states[-1]
         return self.recur(self.project(sequences), initial_state)
-
-    def _natively(self, sequences, initial_state=None):
-        from audiozoo.layers.native_gru import native_gru
-
-        sequences = ops.cast(sequences, self.compute_dtype)
-        if initial_state is None:
-            initial_state = ops.zeros((sequences.shape[1], self.units), dtype=self.compute_dtype)
-        cell = self.cell
-        weights = [self._weight(each) for each in (cell.kernel, cell.recurrent_kernel, cell.bias)]
-        return native_gru(sequences, ops.cast(initial_state, self.compute_dtype), *weights)
 
     def project(self, inputs):
         """What the inputs add to the three gates, all frames at once: ``(..., 3 * units)``."""
@@ -77,7 +67,7 @@ class GRU(layers.GRU):
         if self.stock:
             states, _ = super().call(ops.swapaxes(sequences, 0, 1))
             return ops.swapaxes(states, 0, 1)
-        return self._natively(sequences) if self.native else self.side_by_side([self], [sequences])
+        return natively(sequences, [self]) if self.native else self.side_by_side([self], [sequences])
 
     @staticmethod
     def side_by_side(cells, sequences):
@@ -120,6 +110,38 @@ class GRU(layers.GRU):
 
     def get_config(self):
         return layers.Layer.get_config(self) | {"units": self.units}
+
+
+def natively(sequences, cells, initial_state=None):
+    """States of one GRU, or of two that go both ways, by PyTorch's own kernel; time first."""
+    from audiozoo.layers.native_gru import native_gru
+
+    dtype, (_, batch, _) = cells[0].compute_dtype, sequences.shape
+    if initial_state is None:
+        initial_state = ops.zeros((batch, cells[0].units), dtype=dtype)
+    weights = [
+        [cell._weight(each) for each in (cell.cell.kernel, cell.cell.recurrent_kernel, cell.cell.bias)]
+        for cell in cells
+    ]
+    initial_states = ops.stack([ops.cast(initial_state, dtype)] * len(cells))
+    return native_gru(ops.cast(sequences, dtype), initial_states, *weights)
+
+
+def both_ways(forward, backward, sequences):
+    """States of one cell beside those of another that begins at the end, in one loop.
+
+    Args:
+        forward, backward: GRU or MinGRU.
+        sequences: ``(frames, batch, channels)``.
+
+    Returns:
+        ``(frames, batch, 2 * units)``.
+    """
+    if isinstance(forward, GRU) and forward.native:
+        return natively(sequences, [forward, backward])
+    both = type(forward).side_by_side([forward, backward], [sequences, ops.flip(sequences, axis=0)])
+    there, back = ops.split(both, 2, axis=-1)
+    return ops.concatenate([there, ops.flip(back, axis=0)], axis=-1)
 
 
 def cudnn_is_faster():

@@ -9,7 +9,7 @@ from cases import LayerCase, assert_gradient_matches_differences, gradient_of
 from keras import ops
 
 from audiozoo.layers import GRU, MinGRU
-from audiozoo.layers.recurrent import linear_recurrence
+from audiozoo.layers.recurrent import both_ways, linear_recurrence
 
 
 def sigmoid(x):
@@ -196,6 +196,37 @@ def test_side_by_side_is_one_after_the_other_with_its_gradients(kind):
         value = ops.convert_to_numpy(variable)
         one, other = (gradient_of(functools.partial(loss, of=of), value) for of in (both, each))
         np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("kind", [GRU, MinGRU])
+def test_both_ways_are_one_there_and_one_back(kind):
+    rng = np.random.default_rng(0)
+    inputs, cells = rng.standard_normal((7, 2, 3)).astype("float32"), [kind(5), kind(5)]
+    for cell in cells:
+        cell.build((None, None, 3))
+        cell.set_weights([rng.uniform(-1, 1, weight.shape) for weight in cell.get_weights()])
+    found = ops.convert_to_numpy(both_ways(*cells, ops.convert_to_tensor(inputs)))
+    there, back = (
+        cell.along(ops.convert_to_tensor(way))
+        for cell, way in zip(cells, (inputs, inputs[::-1].copy()), strict=True)
+    )
+    expected = [ops.convert_to_numpy(there), ops.convert_to_numpy(back)[::-1]]
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=-1), atol=1e-6)
+
+
+def test_the_loop_over_what_was_projected_is_the_layer():
+    """Also where PyTorch's own kernel stands for the layer; with the gradient of the inputs."""
+    layer = GRU(5)
+    layer.build((None, None, 3))
+    rng = np.random.default_rng(0)
+    layer.set_weights([rng.uniform(-1, 1, weight.shape) for weight in layer.get_weights()])
+    inputs = rng.standard_normal((2, 7, 3)).astype("float32")
+    upstream = ops.convert_to_tensor(rng.standard_normal((2, 7, 5)).astype("float32"))
+    one, other = (
+        gradient_of(lambda x, states=states: ops.sum(states(x)[0] * upstream), inputs)
+        for states in (layer, lambda x: layer.recur(layer.project(x)))
+    )
+    np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [GRU, MinGRU])
