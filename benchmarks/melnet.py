@@ -135,9 +135,10 @@ def gaussian_likelihoods(known, known_labels, spectrograms, labels):
 
 
 def few_of(model, each, frames, *, seed, **settings):
-    """So many spectrograms of each class, cut to equal length, in levels as the data have them."""
-    made = [model.log_mel(model.sample(name, each, seed=seed, **settings)) for name in model.classes]
-    return np.maximum(np.concatenate(made)[:, :frames], 0.0), np.repeat(np.arange(len(made)), each)
+    """So many spectrograms of each class, so many frames long, in levels as the data have them."""
+    settings |= {"seed": seed, "seconds": (frames - 0.5) * model.hop / model.sample_rate}
+    made = [model.log_mel(model.sample(name, each, **settings)) for name in model.classes]
+    return np.maximum(np.concatenate(made), 0.0), np.repeat(np.arange(len(made)), each)
 
 
 def judged(judge, log_mel, labels, *, seed):
