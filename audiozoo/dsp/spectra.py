@@ -80,6 +80,29 @@ def overlap_add(frames, hop):
     return ops.reshape(sum(shifted), (-1, (count + overlap - 1) * hop))
 
 
+def istft(real, imaginary, *, hop):
+    """Audio of a spectrum, for networks: the gradient passes, and there is a hop of audio for every frame.
+
+    Frames are windowed by Hann's window and added, and the sum is divided by that of the squared windows
+    (Griffin and Lim, 1984, eq. 6). Frame t is centred on the middle of the samples from ``t * hop`` to
+    ``(t + 1) * hop``.
+
+    Args:
+        real, imaginary: ``(batch, frames, window_length // 2 + 1)``.
+        hop: samples between frames, a divisor of the window length.
+
+    Returns:
+        ``(batch, frames * hop)``.
+    """
+    frames, length = real.shape[1], 2 * (real.shape[2] - 1)
+    window = hann_window(length)
+    audio = overlap_add(ops.irfft((real, imaginary), length) * window, hop)
+    power = overlap_add(ops.convert_to_tensor(np.tile(window**2, (1, frames, 1))), hop)
+    first = (length - hop) // 2
+    middle = slice(first, first + frames * hop)
+    return audio[:, middle] / power[:, middle]
+
+
 @functools.lru_cache
 def a_weighting_power(sample_rate: int, window_length: int) -> np.ndarray:
     """A-weighting (IEC 61672) as a power gain per STFT bin, ``(window_length // 2 + 1,)``.
