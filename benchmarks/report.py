@@ -103,6 +103,7 @@ TREMOR_COLUMNS = (
 CMELGAN_COLUMNS = (
     ("spectrograms", "spectrograms", ""),
     ("class recognised", "accuracy", ".0%"),
+    ("and as music", "accuracy_as_music", ".0%"),
     ("Fréchet distance", "frechet_distance", ".1f"),
     ("spread of features", "spread_of_features", ".2f"),
     ("spread of spectrograms", "spread_of_spectrograms", ".2f"),
@@ -443,10 +444,11 @@ def cmelgan_findings(images):
     if "cmelgan_quality" in results.names():
         values = results.read("cmelgan_quality").values
         yield (
-            "A small network that learned the classes from the files that were trained on judges "
-            f"spectrograms of {values['held_out_files']} files of {values['held_out_recordings']} other "
-            "recordings, and what was made after training. Fréchet distances, in its last hidden layer, are "
-            "those to the files that were trained on; a spread is that within a class, relative to theirs."
+            "A small network that learned the classes from the files that were trained on, and to tell them "
+            "from noise with their bands and from frames in another order, judges spectrograms of "
+            f"{values['held_out_files']} files of {values['held_out_recordings']} other recordings, and what "
+            f"was made after {trained_for(values['training'])}. Fréchet distances, in its last hidden layer, "
+            "are those to the files that were trained on; a spread is that within a class, relative to theirs."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in CMELGAN_COLUMNS)]
@@ -468,6 +470,14 @@ def cmelgan_findings(images):
                 rows.append([title, *(shown(at(found, keys), ".3g") for keys in SPEED_OF_LAYERS.values())])
             yield f"Grouped convolutions with their gradients, one core, {backend}:"
             yield table(["layer", *SPEED_OF_LAYERS], rows)
+
+
+def trained_for(training):
+    """How long the model and its control were trained, in words."""
+    return " and ".join(
+        f"{found['epochs']} epochs, {found['core_minutes']:.0f} minutes of one core ({name})"
+        for name, found in training.items()
+    )
 
 
 def variants_section():

@@ -9,10 +9,12 @@ changelog. A test never writes a golden file: a missing one is a failure.
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 
 import audiozoo
 from audiozoo.atomic import replacing
+from audiozoo.layers import MelSpectrogram
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -69,12 +71,23 @@ def digit_outputs(model, image):
     }
 
 
+def mel_inputs():
+    """The bands of the chord, as a vocoder takes them."""
+    layer = MelSpectrogram(sample_rate=22050)
+    return {"mel": keras.ops.convert_to_numpy(layer(chord(22050)["audio"][None]))[0]}
+
+
 # Inputs, and what to do with them, for each architecture that has a released preset.
 CASES = {
     "DDSPDecoder": (ddsp_inputs, ddsp_outputs),
     "MnistVAE": (digit_inputs, digit_outputs),
     "Conv1DResnetVAE": (lambda: chord(8000), waveform_outputs),
     "SpectralVAE": (lambda: chord(44100), spectral_outputs),
+    "CMelGAN": (
+        lambda: {},
+        lambda model: {name: model.sample(name, 2, seed=0, seconds=2.0) for name in model.classes},
+    ),
+    "MelGANVocoder": (mel_inputs, lambda model, mel: {"audio": model.vocode(mel)}),
 }
 
 
