@@ -448,7 +448,7 @@ def cmelgan_findings(images):
             "from noise with their bands and from frames in another order, judges spectrograms of "
             f"{values['held_out_files']} files of {values['held_out_recordings']} other recordings, and what "
             f"was made after {trained_for(values['training'])}. Fréchet distances, in its last hidden layer, "
-            "are those to the files that were trained on; a spread is that within a class, relative to theirs."
+            "are to the files that were trained on; a spread is that within a class, relative to theirs."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in CMELGAN_COLUMNS)]

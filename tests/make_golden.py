@@ -84,7 +84,7 @@ CASES = {
     "Conv1DResnetVAE": (lambda: chord(8000), waveform_outputs),
     "SpectralVAE": (lambda: chord(44100), spectral_outputs),
     "CMelGAN": (
-        lambda: {},
+        dict,
         lambda model: {name: model.sample(name, 2, seed=0, seconds=2.0) for name in model.classes},
     ),
     "MelGANVocoder": (mel_inputs, lambda model, mel: {"audio": model.vocode(mel)}),
