@@ -104,17 +104,20 @@ def grouped_over_time(signal, kernel, *, stride, dilation, groups):
     if parts > MOST_PARTS and keras.backend.backend() == "jax":
         blocked = ops.reshape(blocked, (-1, blocks, stride, groups, per_group))
         return multiplied_groups(blocked, kernel, taps=taps, dilation=dilation)
+    # The parts lie first, where each is one piece of memory.
     blocked = ops.reshape(blocked, (-1, blocks, stride, parts, together * per_group))
+    blocked = ops.transpose(blocked, (3, 0, 1, 2, 4))
     kernel = joined_groups(kernel, groups, together)
-    kernel = ops.reshape(kernel, (taps, stride * together * per_group, filters))
+    kernel = ops.reshape(kernel, (taps, stride * together * per_group, parts, filters // parts))
+    kernel = ops.transpose(kernel, (2, 0, 1, 3))
     outputs = [
         ops.conv(
-            ops.reshape(blocked[:, :, :, part], (-1, blocks, stride * together * per_group)),
+            ops.reshape(part, (-1, blocks, stride * together * per_group)),
             own_kernel,
             padding="valid",
             dilation_rate=dilation,
         )
-        for part, own_kernel in enumerate(ops.split(kernel, parts, axis=-1))
+        for part, own_kernel in zip(ops.unstack(blocked, parts), ops.unstack(kernel, parts), strict=True)
     ]
     return ops.concatenate(outputs, axis=-1)
 
