@@ -79,4 +79,4 @@ def join_bands(signals, bands):
     half = (len(synthesis) - 1) // 2
     kernel = ops.cast(ops.convert_to_tensor(synthesis[:, None]), signals.dtype)
     audio = convolve_transposed(signals, kernel, stride=bands)
-    return audio[:, half : half + signals.shape[1] * bands, 0]
+    return audio[:, half : half + ops.shape(signals)[1] * bands, 0]

@@ -73,7 +73,7 @@ def overlap_add(frames, hop):
     Returns:
         ``(batch, (frames + length / hop - 1) * hop)``.
     """
-    count, length = frames.shape[1], frames.shape[2]
+    _, count, length = ops.shape(frames)
     overlap = length // hop
     blocks = ops.reshape(frames, (-1, count, overlap, hop))
     shifted = [ops.pad(blocks[:, :, k], ((0, 0), (k, overlap - 1 - k), (0, 0))) for k in range(overlap)]
