@@ -43,7 +43,8 @@ MAY_IMPORT = {
     | {"registry", "weights", "layers", "losses", "metrics", "data", "models", "zoo", "plots"},
     "tuning": NUMERICAL
     | {"registry", "weights", "losses", "metrics", "data", "models", "zoo", "training", "plots"},
-    "export": FOUNDATION | {"registry", "models", "zoo"},
+    "exporting": FOUNDATION | {"backend", "registry", "models", "zoo", "data.audio_io", "facade"},
+    "doctor": FOUNDATION | {"backend", "registry", "weights", "zoo", "facade"},
     "demo": FOUNDATION | {"registry", "zoo", "data", "plots", "facade"},
 }
 # The doors: they may import everything, and nothing behind them may import them.
@@ -61,10 +62,11 @@ LIGHT = {
     "weights": BACKENDS | {"keras"},
 }
 # These are at work before a command is known: light at the top, anything inside a function.
-LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "weights"}
+LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "weights", "doctor"}
 LIGHT_PARTS = LIGHT_AT_THE_TOP | set(LIGHT)
 
-ONE_BACKEND_MAY_BE_NAMED = {"data", "training", "tuning"}  # tf.data, distribution, TensorBoard: always lazily
+# tf.data, distribution, TensorBoard, converters, devices: always lazily.
+ONE_BACKEND_MAY_BE_NAMED = {"data", "training", "tuning", "exporting", "doctor"}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 
 

@@ -170,14 +170,15 @@ def convolve_transposed(signal, kernel, *, stride):
     kernel = ops.flip(ops.reshape(kernel, (*taps, channels, stride**axes * filters)), axis=list(range(axes)))
     around = [(count - 1, count - 1) for count in taps]
     padded = ops.pad(signal, [(0, 0), *around, (0, 0)])
-    steps = [size + count - 1 for size, count in zip(signal.shape[1:-1], taps, strict=True)]
+    sizes = ops.shape(signal)[1:-1]
+    steps = [size + count - 1 for size, count in zip(sizes, taps, strict=True)]
     output = ops.reshape(ops.conv(padded, kernel, padding="valid"), (-1, *steps, *[stride] * axes, filters))
     order = [
         axis for pair in zip(range(1, axes + 1), range(axes + 1, 2 * axes + 1), strict=True) for axis in pair
     ]
     output = ops.transpose(output, (0, *order, 2 * axes + 1))
     output = ops.reshape(output, (-1, *(size * stride for size in steps), filters))
-    ends = [(size - 1) * stride + width for size, width in zip(signal.shape[1:-1], widths, strict=True)]
+    ends = [(size - 1) * stride + width for size, width in zip(sizes, widths, strict=True)]
     return output[(slice(None), *(slice(0, end) for end in ends))]
 
 

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
-from audiozoo.arguments import check_whole
+from audiozoo.arguments import check_choice, check_whole
 from audiozoo.dsp.spectra import istft
 from audiozoo.layers.convolution import Convolution
 
@@ -24,6 +24,7 @@ class SpectralHead(layers.Layer):
         window_length: samples of a frame's window.
         hop: samples between frames; at least four fit into a window.
         kernel_initializer: of the convolution.
+        transforms: ``"fft"``, or ``"matrices"`` for programs that are to run where there is no FFT.
 
     Input:
         ``(batch, frames, channels)``, and the envelope, natural logarithms of magnitudes ``(batch, frames,
@@ -37,16 +38,17 @@ class SpectralHead(layers.Layer):
         section 3, both without an envelope.
     """
 
-    def __init__(self, window_length, hop, *, kernel_initializer="lecun_normal", **kwargs):
+    def __init__(self, window_length, hop, *, kernel_initializer="lecun_normal", transforms="fft", **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
         check_whole("window_length", window_length, 2)
         check_whole("hop", hop, 1)
+        check_choice("transforms", transforms, ("fft", "matrices"))
         if window_length % hop or window_length % 2 or window_length < 4 * hop:
             raise ValueError(
                 f"window_length must be an even multiple of hop={hop}, at least four times; got "
                 f"{window_length}. Use {4 * hop}."
             )
-        self.window_length, self.hop = window_length, hop
+        self.window_length, self.hop, self.transforms = window_length, hop, transforms
         self.convolution = Convolution(
             window_length + 2, 1, normalization="weight", kernel_initializer=kernel_initializer
         )
@@ -60,7 +62,8 @@ class SpectralHead(layers.Layer):
         above = above - ops.softplus(above - HIGHEST)
         # No frame within -1..1 is louder than its window is long.
         magnitude = ops.exp(ops.minimum(ops.cast(envelope, "float32") + above, math.log(self.window_length)))
-        return istft(magnitude * ops.cos(phase), magnitude * ops.sin(phase), hop=self.hop)
+        real, imaginary = magnitude * ops.cos(phase), magnitude * ops.sin(phase)
+        return istft(real, imaginary, hop=self.hop, transforms=self.transforms)
 
     def compute_output_shape(self, input_shape, envelope_shape=None):
         frames = input_shape[1]
@@ -70,5 +73,6 @@ class SpectralHead(layers.Layer):
         return super().get_config() | {
             "window_length": self.window_length,
             "hop": self.hop,
+            "transforms": self.transforms,
             "kernel_initializer": self.convolution.get_config()["kernel_initializer"],
         }

@@ -34,6 +34,7 @@ from audiozoo.losses import (
 )
 from audiozoo.models.adversarial import AdversarialModel
 from audiozoo.models.audio_vae import as_batch
+from audiozoo.models.exported import Array, Exported
 from audiozoo.models.melgan_state import kernel_norms, read_generator
 
 PIECE_FRAMES = 256  # computed at once: bounds memory, and is long against what has to be computed twice
@@ -501,6 +502,33 @@ class MelGANVocoder(AdversarialModel):
     def _forget_compiled(self):
         self._compiled_functions.clear()
         self.predict_function = self.test_function = None
+
+    # --- Export ---
+
+    def exported(self):
+        played = self.fresh_copy()
+        played.fold_weight_norm()
+        if not self.ratios:
+            played.generator.head.transforms = "matrices"
+        return Exported(
+            inputs={
+                "mel": Array(("batch", "frames", self.num_mels), "log10 of mel magnitudes, about -5 to 1")
+            },
+            outputs={"audio": Array(("batch", f"{self.hop} * frames"), "-1..1")},
+            function=lambda inputs: {"audio": played._sound_of_any_length(inputs["mel"])},
+            reference=lambda inputs: {"audio": self.vocode(inputs["mel"])},
+            example=lambda audio: {"mel": self.mel(audio)},
+        )
+
+    def _sound_of_any_length(self, mel):
+        """``vocode`` in one piece, as tensors: the same mirror images at the ends, however short it is."""
+        frames, context = ops.shape(mel)[1], self.context_frames
+        # Never the remainder of a negative number, which ONNX files get wrong.
+        first = 2 * frames - ops.mod(context, 2 * frames)
+        index = ops.mod(ops.arange(frames + 2 * context) + first, 2 * frames)
+        continued = ops.take(mel, ops.minimum(index, 2 * frames - 1 - index), axis=1)
+        audio = self.generator(ops.maximum(continued, math.log10(MEL_FLOOR)))
+        return audio[:, context * self.hop : (context + frames) * self.hop]
 
     # --- Weights from elsewhere ---
 

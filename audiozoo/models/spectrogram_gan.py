@@ -7,7 +7,9 @@ from audiozoo.arguments import check_range, check_whole
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.errors import UnknownClass
 from audiozoo.layers import AudioTransform
+from audiozoo.layers.frontends import MEL_FLOOR
 from audiozoo.models.adversarial import AdversarialModel
+from audiozoo.models.exported import Array, Exported
 from audiozoo.registry import did_you_mean
 
 LONGEST_SECONDS = 600.0
@@ -56,6 +58,39 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
     def as_spectrogram(self, output):
         """What the generator made, as standardised spectrograms: numpy to numpy."""
         raise NotImplementedError
+
+    def as_log10_mel(self, output):
+        """What the generator made, as ``log10`` of mel magnitudes, which a vocoder takes: tensor to tensor."""
+        raise NotImplementedError
+
+    # --- Export ---
+
+    def exported(self):
+        self.transform.check_adapted()
+        clips, frames = ("clips",), f"{self.clip_frames} * clips"
+        if not self.stringable:
+            clips, frames = (), self.clip_frames
+        classes = ", ".join(f"{number} {name}" for number, name in enumerate(self.classes))
+        return Exported(
+            inputs={
+                "noise": Array(("batch", *clips, self.latent_dim), "standard normal"),
+                "label": Array(("batch",), f"class: {classes}", "int32"),
+            },
+            outputs={"mel": Array(("batch", frames, self.num_mels), "log10 of mel magnitudes, at least -5")},
+            function=lambda inputs: {"mel": self.as_log10_mel(self.call(inputs))},
+            reference=self._played_mel,
+            example=self._example_noise,
+        )
+
+    def _played_mel(self, inputs):
+        mel = self.transform.mel(self.render(inputs))
+        return {"mel": np.log10(np.maximum(mel, MEL_FLOOR))}
+
+    def _example_noise(self, audio):
+        random = np.random.default_rng(0)
+        shape = (2, 3, self.latent_dim) if self.stringable else (2, self.latent_dim)
+        labels = np.arange(2) % len(self.classes)
+        return {"noise": random.standard_normal(shape, "float32"), "label": labels.astype("int32")}
 
     # --- Training ---
 

@@ -38,6 +38,12 @@ class TestSpectralHead(LayerCase):
         middle = slice((WINDOW - HOP) // 2, (WINDOW - HOP) // 2 + FRAMES * HOP)
         return audio[:, middle] / power[middle]
 
+    def test_matrices_do_what_the_fft_does(self):
+        layer = self.make()
+        expected = self.output(layer)
+        layer.transforms = "matrices"
+        np.testing.assert_allclose(self.output(layer), expected, atol=1e-5)
+
     def test_its_convolution_is_initialised_as_asked(self):
         layer = self.make(kernel_initializer="zeros")
         assert layer.get_config()["kernel_initializer"]["class_name"] == "Zeros"
