@@ -15,7 +15,7 @@ from audiozoo.errors import IncompatiblePreset, OutputError, WeightsCorrupt, Wei
 from audiozoo.registry import Preset, Weights
 
 LARGEST_HALF = 65504.0  # the largest number in half precision
-FORMAT = ("v108", "v108")  # of HDF5: its groups, of which Keras writes many, take a tenth of the oldest one's space
+FORMAT = ("v108", "v108")  # of HDF5; in an older one the many groups that Keras writes are ten times as large
 
 
 def locate(preset: Preset, *, offline: bool | None = None) -> Path:
