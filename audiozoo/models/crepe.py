@@ -73,7 +73,7 @@ class Crepe(AudioModel):
 
     sample_rate = 16000  # no argument: what a bin sounds like depends on it
     trains_on = None
-    gains_from_xla = False  # its convolutions take three times as long
+    gains_from_xla = False  # on a CPU its convolutions take three times as long by it
 
     def __init__(self, *, capacity="full", dropout=0.25, **kwargs):
         super().__init__(**kwargs)
@@ -116,7 +116,7 @@ class Crepe(AudioModel):
             hop: samples between frames, at ``sample_rate``; frame t is centred at sample ``t * hop``.
             decoding: ``"local_mean"``, the mean of the pitches around the most likely one of each frame; or
                 ``"viterbi"``, the same around the likeliest path through all frames, which does not leap for
-                a single frame, takes a few for a wide interval, and keeps 1.4 kB of memory a frame.
+                a single frame, takes a few for a wide interval, and needs 3 kB of memory a frame.
             threshold: confidence from which a frame counts as voiced.
 
         Returns:
@@ -275,18 +275,20 @@ def likeliest_path(activations):
     with np.errstate(divide="ignore"):  # from beyond the range comes no path
         # All that leaves a bin has probability 1 together, near the ends of the range too.
         log_leaps = np.log(leaps / leaps.sum(axis=1)[np.clip(origins, 0, bins - 1)])
-    log_likelihoods = np.log(np.maximum(activations.astype("float64"), np.finfo("float32").tiny))
+
+    def log_likelihood(frame):
+        return np.log(np.maximum(activations[frame].astype("float64"), np.finfo("float32").tiny))
 
     padded = np.full(bins + 2 * LONGEST_LEAP, -np.inf)
     best = padded[LONGEST_LEAP:-LONGEST_LEAP]  # log probability of the best path to each bin
     arriving = np.lib.stride_tricks.sliding_window_view(padded, len(steps))
-    best[:] = log_likelihoods[0]
+    best[:] = log_likelihood(0)
     chosen = np.zeros((frames, bins), "int8")
     every = np.arange(bins)
     for frame in range(1, frames):
         ways = arriving + log_leaps
         chosen[frame] = ways.argmax(axis=1)
-        best[:] = ways[every, chosen[frame]] + log_likelihoods[frame]
+        best[:] = ways[every, chosen[frame]] + log_likelihood(frame)
     path = np.empty(frames, int)
     path[-1] = best.argmax()
     for frame in range(frames - 1, 0, -1):

@@ -26,14 +26,16 @@ def cents(track, f0_hz):
 
 
 @pytest.mark.parametrize("f0_hz", [100.0, 147.3, 220.0, 440.0, 987.3, 1500.0])
-@pytest.mark.parametrize("method, tolerance", [("swift", 20.0), ("yin", 6.0), ("crepe", 20.0)])
-def test_a_steady_tone_is_found(method, tolerance, f0_hz):
+@pytest.mark.parametrize(
+    "method, tolerance, sure", [("swift", 20.0, 0.9), ("yin", 6.0, 0.9), ("crepe", 20.0, 0.75)]
+)
+def test_a_steady_tone_is_found(method, tolerance, sure, f0_hz):
     track = estimate_f0(tone(f0_hz), RATE, method=method)
     assert track.f0_hz.shape == track.confidence.shape == track.voiced.shape == (50,)
     assert track.f0_hz.dtype == track.confidence.dtype == np.float32
     assert track.voiced.mean() > 0.9
     assert np.median(np.abs(cents(track, f0_hz))) < tolerance
-    assert track.confidence[5:-5].min() > 0.9
+    assert track.confidence[5:-5].min() > sure
     assert track.confidence.min() >= 0
     assert track.confidence.max() <= 1
 

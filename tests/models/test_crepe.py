@@ -116,6 +116,7 @@ def test_weights_of_pytorch_give_the_same_activations(variance, tmp_path):
     np.testing.assert_allclose(numpy_of(half({"frames": noise(2)})), expected, rtol=0, atol=5e-3)
 
 
+@on_one_backend
 def test_the_full_network_has_the_parameters_that_were_published():
     model = Crepe()
     assert [block.convolution.filters for block in model.blocks] == [1024, 128, 128, 128, 256, 512]
