@@ -15,6 +15,7 @@ from audiozoo.errors import IncompatiblePreset, OutputError, WeightsCorrupt, Wei
 from audiozoo.registry import Preset, Weights
 
 LARGEST_HALF = 65504.0  # the largest number in half precision
+FORMAT = ("v108", "v108")  # of HDF5; in an older one the many groups that Keras writes are ten times as large
 
 
 def locate(preset: Preset, *, offline: bool | None = None) -> Path:
@@ -119,7 +120,11 @@ def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
             )
         return values.astype("float16")
 
-    with h5py.File(source) as single, replacing(destination) as temporary, h5py.File(temporary, "w") as half:
+    with (
+        h5py.File(source) as single,
+        replacing(destination) as temporary,
+        h5py.File(temporary, "w", libver=FORMAT) as half,
+    ):
 
         def copy(name, item):
             if isinstance(item, h5py.Dataset):

@@ -14,6 +14,7 @@ from benchmarks import (
     mnist,
     motion,
     package,
+    pitch,
     quality,
     report,
     scoring,
@@ -35,6 +36,7 @@ app.command("frechet")(frechet.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
+app.command("pitch")(pitch.main)
 app.command("mnist")(mnist.main)
 app.command("cmelgan-quality")(cmelgan.quality)
 app.command("cmelgan-speed")(cmelgan.speed)

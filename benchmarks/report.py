@@ -155,6 +155,13 @@ LATENT_COLUMNS = (
     ("core seconds", ("report", "core_seconds"), ".0f"),
 )
 WAY_KEYS = ("step_deviations", "loudness_db_per_second", "centroid_octaves_per_second")
+PITCH_COLUMNS = (
+    ("right within 50 cents", ("mean", "raw_pitch_accuracy"), ".3f"),
+    ("right but for octaves", ("mean", "raw_chroma_accuracy"), ".3f"),
+    ("voiced that are called so", ("mean", "voicing_recall"), ".3f"),
+    ("unvoiced that are called voiced", ("mean", "voicing_false_alarm"), ".3f"),
+    ("times real time, one core", ("times_real_time",), ".0f"),
+)
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -210,6 +217,11 @@ def with_cmelgan_table(page):
     )
 
 
+def with_pitch_table(page):
+    """The text of docs/pitch.md with its table of trackers made anew."""
+    return between(page, "<!-- pitch:begin -->", pitch_table(), "<!-- pitch:end -->")
+
+
 def between(text, begin, inner, end):
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(begin)
@@ -251,6 +263,7 @@ TUTORIALS = {
     "docs/latent.md": with_latent_tables,
     "docs/motion.md": with_motion_tables,
     "docs/cmelgan.md": with_cmelgan_table,
+    "docs/pitch.md": with_pitch_table,
 }
 
 
@@ -294,6 +307,7 @@ def results_page():
         *variants_section(),
         *frechet_section(),
         *inversion_section(),
+        *pitch_section(),
         *vocoder_section(),
         *mnist_section(),
         *tuning_section(),
@@ -558,6 +572,29 @@ def inversion_section():
         headings = [heading for heading, _, _ in INVERSION_COLUMNS]
         rows = [[shown(row.get(key), form) for _, key, form in INVERSION_COLUMNS] for row in values["rows"]]
         yield table(headings, rows)
+
+
+def pitch_section():
+    """Pitch trackers on recordings whose pitch is known."""
+    if "pitch" in results.names():
+        values = results.read("pitch").values
+        yield "## Pitch trackers"
+        yield (
+            f"{len(values['recordings'])} rendered recordings with true f0, {values['seconds_of_sound']:.0f} "
+            "s in all; shares of frames as mir_eval defines them, means of the recordings."
+        )
+        yield pitch_table()
+
+
+def pitch_table():
+    """One row a tracker."""
+    if "pitch" not in results.names():
+        return ""
+    rows = [
+        [name, *(shown(at(row, keys), form) for _, keys, form in PITCH_COLUMNS)]
+        for name, row in results.read("pitch").values["trackers"].items()
+    ]
+    return table(["tracker", *(heading for heading, _, _ in PITCH_COLUMNS)], rows)
 
 
 def vocoder_section():

@@ -77,9 +77,25 @@ def mel_inputs():
     return {"mel": keras.ops.convert_to_numpy(layer(chord(22050)["audio"][None]))[0]}
 
 
+def glide():
+    """Three tenths of a second at 16 kHz: a sung octave of four harmonics that begins in silence."""
+    seconds = np.arange(4800) / 16000.0
+    phase = 2.0 * np.pi * np.cumsum(220.0 * 2.0 ** (seconds / 0.3)) / 16000.0
+    audio = sum(np.sin(k * phase) / k for k in range(1, 5)) * np.minimum(0.3, np.maximum(0.0, seconds - 0.05))
+    return {"audio": audio.astype("float32")}
+
+
+def pitch_outputs(model, audio):
+    """How likely every pitch is in every frame, and the pitch that follows."""
+    f0_hz, confidence = model.predict_f0(audio, model.sample_rate, threshold=0.0)
+    activations = model.activations(audio, model.sample_rate)
+    return {"activations": activations, "f0_hz": f0_hz, "confidence": confidence}
+
+
 # Inputs, and what to do with them, for each architecture that has a released preset.
 CASES = {
     "DDSPDecoder": (ddsp_inputs, ddsp_outputs),
+    "Crepe": (glide, pitch_outputs),
     "MnistVAE": (digit_inputs, digit_outputs),
     "Conv1DResnetVAE": (lambda: chord(8000), waveform_outputs),
     "SpectralVAE": (lambda: chord(44100), spectral_outputs),

@@ -26,7 +26,8 @@ class AudioModel(keras.Model):
         architectures: every subclass by its name, the table that presets refer to.
         preset: the preset that the model was loaded from, or None.
         trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, ``"clips"``, files
-            of any sound, ``"classes"``, spectrograms of files in folders of classes, or ``"images"``.
+            of any sound, ``"classes"``, spectrograms of files in folders of classes, ``"images"``, or None
+            for a model that has no recipe: its weights come from elsewhere.
         judged_by_loss: whether the epoch with the lowest loss of what is held out is the best one; otherwise
             the last is kept.
         gains_from_xla: whether XLA is worth its compilation under TensorFlow on a CPU.
@@ -34,7 +35,7 @@ class AudioModel(keras.Model):
 
     architectures: dict[str, type["AudioModel"]] = {}
     preset: registry.Preset | None = None
-    trains_on: str
+    trains_on: str | None
     judged_by_loss = True
     gains_from_xla = True
 
