@@ -101,7 +101,7 @@ CASES = {
     "SpectralVAE": (lambda: chord(44100), spectral_outputs),
     "CMelGAN": (
         dict,
-        lambda model: {name: model.sample(name, 2, seed=0, seconds=2.0) for name in model.classes},
+        lambda model: {name: model.sample(name, seed=0, seconds=1.6) for name in model.classes},
     ),
     "MelGANVocoder": (mel_inputs, lambda model, mel: {"audio": model.vocode(mel)}),
 }

@@ -53,8 +53,8 @@ class SpectralHead(layers.Layer):
             window_length + 2, 1, normalization="weight", kernel_initializer=kernel_initializer
         )
 
-    def build(self, input_shape, envelope_shape=None):
-        self.convolution.build(input_shape)
+    def build(self, inputs_shape, envelope_shape=None):
+        self.convolution.build(inputs_shape)
 
     def call(self, inputs, envelope, training=False):
         spectrum = ops.cast(self.convolution(inputs, training=training), "float32")
@@ -65,9 +65,9 @@ class SpectralHead(layers.Layer):
         real, imaginary = magnitude * ops.cos(phase), magnitude * ops.sin(phase)
         return istft(real, imaginary, hop=self.hop, transforms=self.transforms)
 
-    def compute_output_shape(self, input_shape, envelope_shape=None):
-        frames = input_shape[1]
-        return (input_shape[0], None if frames is None else frames * self.hop)
+    def compute_output_shape(self, inputs_shape, envelope_shape=None):
+        frames = inputs_shape[1]
+        return (inputs_shape[0], None if frames is None else frames * self.hop)
 
     def get_config(self):
         return super().get_config() | {
