@@ -73,9 +73,11 @@ def envelope_of_bands(log_mel, filters):
     nearest = np.abs(np.arange(len(filters))[:, None] - peaks).argmin(axis=1)
     # Where a filter has fallen to all but nothing and there is no other, it counts in full.
     shares = np.where(total > 1e-3, heights / np.maximum(total, 1e-3), np.eye(len(peaks))[nearest])
-    area = np.log(filters.sum(axis=0))  # what a flat magnitude of 1 has in a band
-    basis = ops.convert_to_tensor(shares.T.astype("float32"))
-    return ops.matmul(log_mel - area.astype("float32"), basis)
+    flat = np.log(filters.sum(axis=0))  # what a magnitude of 1 has in each band
+    offset = (flat @ shares.T).astype("float32")
+    return ops.matmul(log_mel, ops.convert_to_tensor(shares.T.astype("float32"))) - ops.convert_to_tensor(
+        offset
+    )
 
 
 def hz_to_mel(hz, scale):

@@ -110,7 +110,7 @@ def istft(real, imaginary, *, hop, transforms="fft"):
         ``(batch, frames * hop)``.
     """
     frames, length = ops.shape(real)[1], 2 * (real.shape[2] - 1)
-    window = hann_window(length)
+    window = ops.convert_to_tensor(hann_window(length))
     if transforms == "matrices":
         parts = ops.matmul(ops.concatenate([real, imaginary], axis=-1), fourier_matrices(length)[1])
     else:
