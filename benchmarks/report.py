@@ -154,6 +154,18 @@ LATENT_COLUMNS = (
     ("core seconds", ("report", "core_seconds"), ".0f"),
 )
 WAY_KEYS = ("step_deviations", "loudness_db_per_second", "centroid_octaves_per_second")
+EXPORT_COLUMNS = (
+    ("preset", "preset", ""),
+    ("format", "format", ""),
+    ("weights", "weights", ""),
+    ("MB", "megabytes", ".1f"),
+    ("difference from the model", "largest_difference", ".1e"),
+    ("export / s", "export_seconds", ".0f"),
+    ("run / ms", "milliseconds", ".1f"),
+    ("the model in Keras / ms", "keras_milliseconds", ".1f"),
+    ("times as fast", "times_as_fast_as_baseline", ".2f"),
+    ("times real time", "times_real_time", ".0f"),
+)
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -292,6 +304,7 @@ def results_page():
         *training_section(),
         *variants_section(),
         *frechet_section(),
+        *export_section(),
         *inversion_section(),
         *vocoder_section(),
         *mnist_section(),
@@ -532,6 +545,30 @@ def frechet_section():
             f"{score}, {part}" for score in ("FID", "FID-infinity", "KAD") for part in ("test", "training")
         ]
         yield table(["drawn by", *headings, "failed"], rows)
+
+
+def export_section():
+    """Exported files, a row a preset and format."""
+    if "export" in results.names():
+        yield "## Exported files"
+        yield (
+            "One item, 4 s of sound where it is sound, in turns with the preset itself as Keras and TensorFlow "
+            "play it. Differences are those to the largest number. Presets without released weights have "
+            "random ones."
+        )
+        yield export_table()
+
+
+def export_table():
+    """The rows of the exported files."""
+    rows = []
+    for row in results.read("export").values["rows"]:
+        row |= {
+            "milliseconds": 1e3 * row["median_seconds"],
+            "keras_milliseconds": 1e3 * row["keras_median_seconds"],
+        }
+        rows.append([shown(row.get(key), form) for _, key, form in EXPORT_COLUMNS])
+    return table([heading for heading, _, _ in EXPORT_COLUMNS], rows)
 
 
 def inversion_section():

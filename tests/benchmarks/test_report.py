@@ -108,7 +108,18 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["quality", "throughput", "tables", "report", "scoring", "curves", "inversion", "mnist", "vocoder"],
+    [
+        "quality",
+        "throughput",
+        "tables",
+        "report",
+        "scoring",
+        "curves",
+        "export",
+        "inversion",
+        "mnist",
+        "vocoder",
+    ],
 )
 def test_a_command_runs_as_a_file_from_anywhere(name, tmp_path):
     script = report.ROOT / "benchmarks" / f"{name}.py"
