@@ -214,6 +214,11 @@ def with_motion_tables(tutorial):
     return between(tutorial, "<!-- tremor:begin -->", tremor_table(), "<!-- tremor:end -->")
 
 
+def with_export_table(page):
+    """The text of docs/export.md with its table of files made anew."""
+    return between(page, "<!-- export:begin -->", export_table(), "<!-- export:end -->")
+
+
 def with_cmelgan_table(page):
     """The text of docs/cmelgan.md with what was measured made anew."""
     return between(
@@ -262,6 +267,7 @@ TUTORIALS = {
     "docs/latent.md": with_latent_tables,
     "docs/motion.md": with_motion_tables,
     "docs/cmelgan.md": with_cmelgan_table,
+    "docs/export.md": with_export_table,
 }
 
 
@@ -552,8 +558,8 @@ def export_section():
     if "export" in results.names():
         yield "## Exported files"
         yield (
-            "One item, 4 s of sound where it is sound, in turns with the preset itself as Keras and TensorFlow "
-            "play it. Differences are those to the largest number. Presets without released weights have "
+            "One item, 4 s of sound where it is sound, in turns with the preset itself as Keras plays it on "
+            "TensorFlow. Differences are those to the largest number. Presets without released weights have "
             "random ones."
         )
         yield export_table()

@@ -16,6 +16,7 @@ TUTORIAL = (ROOT / "docs" / "vae.md").read_text(encoding="utf-8")
 TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
 LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
 MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
+EXPORT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -83,7 +84,7 @@ def test_the_python_of_the_pages_on_codes_runs_as_one_program(page, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION, "audiozoo"))
+@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     words = [name, arguments.pop(0)] if name == "latent" else [name]
@@ -104,7 +105,7 @@ def test_the_extras_that_are_named_exist():
     metadata = configparser.RawConfigParser()
     metadata.read(ROOT / "setup.cfg")
     extras = set(metadata["options.extras_require"])
-    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + CONTRIBUTING)
+    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + EXPORT + CONTRIBUTING)
     assert named
     assert set(named) <= extras
 
@@ -119,7 +120,11 @@ def test_ci_installs_and_tests_as_the_readme_says():
 
 @pytest.mark.parametrize(
     "file",
-    ["README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion"))],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "export")),
+    ],
 )
 def test_files_that_are_linked_exist(file):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / file).read_text(encoding="utf-8"))
