@@ -176,11 +176,12 @@ def look_at_sound(problems):
     }
     audio = _played(model, features)[0]
     peak, heard_hz = float(np.abs(audio).max()), _loudest_hz(audio, model.sample_rate)
-    cents = 1200.0 * float(np.log2(heard_hz / NOTE_HZ))
+    cents = 1200.0 * float(np.log2(max(heard_hz, 1.0) / NOTE_HZ))  # silence has 0 Hz
     if not (np.isfinite(audio).all() and 1e-3 < peak < 2.0 and abs(cents) <= MOST_CENTS):
         problems.append(
             f"sound: {PRESET} should play {NOTE_HZ:g} Hz; it plays {heard_hz:g} Hz, with a peak of "
-            f"{peak:.3g}. Install Keras and its backend again, or try another backend: KERAS_BACKEND=torch audiozoo doctor"
+            f"{peak:.3g}. Install Keras and its backend again, or try another one: "
+            "KERAS_BACKEND=torch audiozoo doctor"
         )
     return {
         "preset": PRESET,

@@ -1,8 +1,8 @@
 """From a model to a file that runs without audiozoo and without Keras, and proof that it does.
 
-An architecture says by its method ``exported`` what of it is written: a function of named arrays in operations
-that every format has. It is traced by TensorFlow for any length and converted; the file is then run on real
-features and compared with the model, and only one that agrees is handed over.
+An architecture says by its method ``exported`` what of it is written: a function of named arrays, in
+operations that every format has. It is traced by TensorFlow for any length and converted; the file is then
+run on real features and compared with the model, and only one that agrees is handed over.
 """
 
 import contextlib
@@ -49,9 +49,9 @@ def export(
 ) -> dict:
     """Write a model to a file that TensorFlow, ONNX Runtime or LiteRT runs by itself.
 
-    The file takes inputs of any length. It was run on real features, and its outputs differ from the model's by
-    less than ``TOLERANCE`` of the loudest; otherwise there is no file. Beside it lie ``README.md`` and
-    ``export.json``, with the names, shapes and units of inputs and outputs, the licence of the weights and the
+    The file takes inputs of any length. It was run on real features, and its outputs differ from the model's
+    by at most ``TOLERANCE`` of the loudest; otherwise there is no file. Beside it lie ``README.md`` and
+    ``export.json``: names, shapes and units of inputs and outputs, the licence of the weights, and the
     difference that was measured.
 
     TensorFlow writes it. Under another backend it does so in a process of its own, from the same weights.
@@ -141,8 +141,8 @@ def largest_difference(run: Callable, exported, model: "AudioModel") -> float:
 def _difference(name, found, expected):
     if found.shape != expected.shape:
         raise ExportError(
-            f"the file's output {name!r} has shape {found.shape}, the model's {expected.shape}. Report this, and "
-            "use the model itself."
+            f"the file's output {name!r} has shape {found.shape}, the model's {expected.shape}. Report this, "
+            "and use another format or the model itself."
         )
     difference = float(np.max(np.abs(found - expected)) / max(np.max(np.abs(expected)), 1e-9))
     if not difference <= TOLERANCE:  # false for NaN too
@@ -297,18 +297,13 @@ def opened_litert(path):
     runner = Interpreter(model_path=path).get_signature_runner(SIGNATURE)
 
     def run(inputs):
-        items = len(next(iter(inputs.values())))
-        outputs = [
-            {name: array.copy() for name, array in runner(**_only(inputs, item)).items()}
-            for item in range(items)
-        ]
+        outputs = []
+        for item in range(len(next(iter(inputs.values())))):
+            found = runner(**{name: array[item : item + 1] for name, array in inputs.items()})
+            outputs.append({name: array.copy() for name, array in found.items()})  # not to be overwritten
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     return run
-
-
-def _only(inputs, item):
-    return {name: array[item : item + 1] for name, array in inputs.items()}
 
 
 TENSORFLOW = {"tensorflow": "tensorflow"}
@@ -402,8 +397,7 @@ def _page(found):
     return f"""\
 # {found["preset"]}, {found["format"]}
 
-`{found["file"]}` is the {found["architecture"]} of the preset `{found["preset"]}`, written by {found["written_by"]}. It needs
-neither audiozoo nor Keras.
+`{found["file"]}` is the {found["architecture"]} of the preset `{found["preset"]}`. It needs no audiozoo.
 
 {_table("input", inputs)}
 
@@ -418,7 +412,7 @@ neither audiozoo nor Keras.
 Run with {found["checked_with"]} on real features, its outputs differ from the model's by at most
 {found["largest_difference"]:.2g} of the largest number.
 
-Licence of the weights: {found["weights_license"]}.
+Licence of the weights: {found["weights_license"]}. Written by {found["written_by"]}.
 {data}{limits}"""
 
 

@@ -8,6 +8,7 @@ from audiozoo.errors import AudioZooError, one_line
 from benchmarks import (
     cmelgan,
     curves,
+    export,
     frechet,
     inversion,
     latent,
@@ -32,6 +33,7 @@ app.command("throughput")(throughput.main)
 app.command("baseline")(train_pytorch.main)
 app.command("curves")(curves.main)
 app.command("variants")(variants.main)
+app.command("export")(export.main)
 app.command("frechet")(frechet.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)

@@ -162,6 +162,18 @@ PITCH_COLUMNS = (
     ("unvoiced that are called voiced", ("mean", "voicing_false_alarm"), ".3f"),
     ("times real time, one core", ("times_real_time",), ".0f"),
 )
+EXPORT_COLUMNS = (
+    ("preset", "preset", ""),
+    ("format", "format", ""),
+    ("weights", "weights", ""),
+    ("MB", "megabytes", ".1f"),
+    ("difference from the model", "largest_difference", ".1e"),
+    ("export / s", "export_seconds", ".0f"),
+    ("run / ms", "milliseconds", ".1f"),
+    ("the model in Keras / ms", "keras_milliseconds", ".1f"),
+    ("times as fast", "times_as_fast_as_baseline", ".2f"),
+    ("times real time", "times_real_time", ".0f"),
+)
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -208,6 +220,11 @@ def with_motion_tables(tutorial):
     """The text of docs/motion.md with its tables of hands that play made anew."""
     tutorial = between(tutorial, "<!-- motion:begin -->", motion_table(), "<!-- motion:end -->")
     return between(tutorial, "<!-- tremor:begin -->", tremor_table(), "<!-- tremor:end -->")
+
+
+def with_export_table(page):
+    """The text of docs/export.md with its table of files made anew."""
+    return between(page, "<!-- export:begin -->", export_table(), "<!-- export:end -->")
 
 
 def with_cmelgan_table(page):
@@ -264,6 +281,7 @@ TUTORIALS = {
     "docs/motion.md": with_motion_tables,
     "docs/cmelgan.md": with_cmelgan_table,
     "docs/pitch.md": with_pitch_table,
+    "docs/export.md": with_export_table,
 }
 
 
@@ -306,6 +324,7 @@ def results_page():
         *training_section(),
         *variants_section(),
         *frechet_section(),
+        *export_section(),
         *inversion_section(),
         *pitch_section(),
         *vocoder_section(),
@@ -556,6 +575,30 @@ def frechet_section():
             f"{score}, {part}" for score in ("FID", "FID-infinity", "KAD") for part in ("test", "training")
         ]
         yield table(["drawn by", *headings, "failed"], rows)
+
+
+def export_section():
+    """Exported files, a row a preset and format."""
+    if "export" in results.names():
+        yield "## Exported files"
+        yield (
+            "One item, 4 s of sound where it is sound, in turns with the preset itself as Keras plays it on "
+            "TensorFlow. Differences are those to the largest number. Presets without released weights have "
+            "random ones."
+        )
+        yield export_table()
+
+
+def export_table():
+    """The rows of the exported files."""
+    rows = []
+    for row in results.read("export").values["rows"]:
+        row |= {
+            "milliseconds": 1e3 * row["median_seconds"],
+            "keras_milliseconds": 1e3 * row["keras_median_seconds"],
+        }
+        rows.append([shown(row.get(key), form) for _, key, form in EXPORT_COLUMNS])
+    return table([heading for heading, _, _ in EXPORT_COLUMNS], rows)
 
 
 def inversion_section():

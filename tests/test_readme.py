@@ -17,6 +17,7 @@ TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
 LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
 MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
 PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
+EXPORT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -95,7 +96,7 @@ def test_the_python_of_the_page_on_pitch_runs_as_one_program(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION, "audiozoo"))
+@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     words = [name, arguments.pop(0)] if name == "latent" else [name]
@@ -116,7 +117,7 @@ def test_the_extras_that_are_named_exist():
     metadata = configparser.RawConfigParser()
     metadata.read(ROOT / "setup.cfg")
     extras = set(metadata["options.extras_require"])
-    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + CONTRIBUTING)
+    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + EXPORT + CONTRIBUTING)
     assert named
     assert set(named) <= extras
 
@@ -134,7 +135,7 @@ def test_ci_installs_and_tests_as_the_readme_says():
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch")),
+        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export")),
     ],
 )
 def test_files_that_are_linked_exist(file):

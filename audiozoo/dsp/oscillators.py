@@ -163,9 +163,7 @@ def by_tiles(function, *arrays):
         What ``function`` gives, ``(batch, frames, channels)``.
     """
     frames = ops.shape(arrays[0])[1]
-    if not isinstance(
-        frames, int
-    ):  # traced for sounds of any length, whose tiles cannot be counted: all is one
+    if not isinstance(frames, int):  # traced for any length, whose tiles cannot be counted: all is one
         flat = function(*(ops.reshape(array, (-1, array.shape[2])) for array in arrays))
         return map_each(lambda array: ops.reshape(array, (-1, frames, array.shape[1])), flat)
     samples = frames * arrays[0].shape[2]

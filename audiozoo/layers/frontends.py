@@ -190,7 +190,7 @@ class AudioTransform(_MelBands):
         return ops.expm1(compressed) / self.gain
 
     def log10_mel(self, spectrogram):
-        """Standardised spectrograms as a vocoder takes them, tensor to tensor: ``log10`` of mel magnitudes."""
+        """``log10`` of the mel magnitudes of standardised spectrograms, as a vocoder takes them; tensors."""
         compressed = ops.clip(self.compressed(spectrogram), 0.0, LOUDEST)
         return log10_mel((ops.exp(compressed) - 1.0) / self.gain)  # ONNX has no expm1
 

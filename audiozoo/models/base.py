@@ -89,7 +89,7 @@ class AudioModel(keras.Model):
         raise NotImplementedError
 
     def exported(self):
-        """What ``audiozoo.export`` writes to a file, as an ``exported.Exported``; it leaves the model as it is.
+        """What ``audiozoo.export`` writes to a file, as an ``exported.Exported``; the model stays as it is.
 
         Raises:
             ExportError: the architecture says nothing of it.
@@ -134,7 +134,7 @@ class AudioModel(keras.Model):
         return folder
 
     def fresh_copy(self):
-        """The same model with weights of its own, as if it had just been loaded: nothing is compiled in it."""
+        """The same model with weights of its own, as if it had just been loaded: it is not compiled."""
         copy = type(self).from_config(self.get_config())
         copy.set_weights(self.released_weights())
         copy.preset = self.preset

@@ -193,6 +193,11 @@ class CompactVAE(AudioModel):
         shape = (*inner.inputs["latent"].shape[:-1], self.rank)
         back = np.linalg.inv(basis.directions)[: self.rank].astype("float32")
         centre = basis.centre.astype("float32")
+
+        def example(audio):
+            small = basis.coordinates(inner.example(audio)["latent"])[..., : self.rank]
+            return {"latent": small.astype("float32")}
+
         return dataclasses.replace(
             inner,
             inputs={"latent": Array(shape, "the most informative numbers of a code, the first most of all")},
@@ -200,11 +205,7 @@ class CompactVAE(AudioModel):
             reference=lambda inputs: inner.reference(
                 {"latent": basis.codes(inputs["latent"], None).astype("float32")}
             ),
-            example=lambda audio: {
-                "latent": (basis.coordinates(inner.example(audio)["latent"])[..., : self.rank]).astype(
-                    "float32"
-                )
-            },
+            example=example,
         )
 
     def reconstruct(self, items, *, seed=0):

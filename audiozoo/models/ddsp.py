@@ -264,7 +264,9 @@ class DDSPDecoder(AudioModel):
     def exported(self):
         return Exported(
             inputs={
-                "f0_hz": Array(("batch", "frames", 1), f"pitch, Hz, every {self.hop} samples; 0: unvoiced"),
+                "f0_hz": Array(
+                    ("batch", "frames", 1), f"pitch, Hz, every {self.hop} samples; 0 where unvoiced"
+                ),
                 "loudness_db": Array(
                     ("batch", "frames", 1), f"A-weighted, dB; {LOUDNESS_FLOOR_DB:g} and below: silence"
                 ),
@@ -276,7 +278,7 @@ class DDSPDecoder(AudioModel):
         )
 
     def _sound_without_fft(self, inputs):
-        """As ``call``, in operations that every runtime has; of noise there is no end, but no chance either."""
+        """As ``call``, in operations that every runtime has. The noise is endless, but always the same."""
         controls, _ = self._controls(inputs)
         magnitudes = controls.pop("noise_magnitudes")
         noise = looped_noise(ops.shape(magnitudes)[1], self.hop)

@@ -60,7 +60,7 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
         raise NotImplementedError
 
     def as_log10_mel(self, output):
-        """What the generator made, as ``log10`` of mel magnitudes, which a vocoder takes: tensor to tensor."""
+        """``log10`` of the mel magnitudes of what the generator made, as a vocoder takes them; tensors."""
         raise NotImplementedError
 
     # --- Export ---

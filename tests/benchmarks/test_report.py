@@ -119,6 +119,7 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
         "report",
         "scoring",
         "curves",
+        "export",
         "inversion",
         "mnist",
         "pitch",

@@ -9,7 +9,7 @@ from cases import LayerCase, assert_gradient_matches_differences, gradient_of
 from keras import ops
 
 from audiozoo.layers import GRU, MinGRU
-from audiozoo.layers.recurrent import linear_recurrence
+from audiozoo.layers.recurrent import linear_recurrence, run_by_doubling, run_in_blocks
 
 
 def sigmoid(x):
@@ -147,6 +147,16 @@ class TestMinGRU(RecurrentCase):
 
     def oracle(self, layer, inputs):
         return plain_mingru(layer, inputs, np.zeros((2, 6)))[0]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 37])
+def test_the_linear_recurrence_by_doubling_is_that_in_blocks(frames):
+    rng = np.random.default_rng(0)
+    decay = rng.uniform(0.0, 1.0, (2, frames, 3)).astype("float32")
+    drive, state = (rng.standard_normal(shape).astype("float32") for shape in ((2, frames, 3), (2, 3)))
+    expected = ops.convert_to_numpy(run_in_blocks(decay, drive, ops.convert_to_tensor(state)))
+    ours = ops.convert_to_numpy(run_by_doubling(decay, drive, ops.convert_to_tensor(state)))
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 4, 13])
