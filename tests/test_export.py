@@ -73,7 +73,7 @@ def cmelgan():
     return model
 
 
-def vocoder():
+def vocoder(ratios=(8, 4)):
     # From far shorter spectrograms than reach into a sample: the mirror images have mirror images.
     return MelGANVocoder(
         sample_rate=8000,
@@ -81,11 +81,14 @@ def vocoder():
         window_length=256,
         hop=32,
         channels=16,
-        ratios=(4, 2),
+        ratios=ratios,
         dilations=(1, 3),
-        bands=4,
         initial_deviation=None,
     )
+
+
+def spectral_vocoder():
+    return vocoder(ratios=())
 
 
 def digits():
@@ -128,6 +131,12 @@ CASES = {
         {"mel": random(1, 7, 12) * 0.3 - 1.0},
         lambda m, i: m.vocode(**i),
         ("saved_model", "onnx", "litert"),
+    ),
+    "vocoder of spectra": (
+        spectral_vocoder,
+        {"mel": random(1, 7, 12) * 0.3 - 1.0},
+        lambda m, i: m.vocode(**i),
+        ("onnx", "litert"),
     ),
     "digits": (
         digits,

@@ -18,7 +18,7 @@ from audiozoo.errors import AudioError, StatisticsMissing
 METHODS = {"griffin_lim": 32, "pghi": 5}
 VOCODER_ITERATIONS = 32
 # Of magnitudes, how much is the vocoder's and not flat within bands: exponent of their geometric mean.
-VOCODER_SHARE = 0.2
+VOCODER_SHARE = 0.7
 MEL_FLOOR = 1e-5  # mel magnitude below which ``MelSpectrogram`` hears nothing
 LOUDEST = 15.0  # after compression: whatever the gain, far above what audio within -1..1 can have
 
