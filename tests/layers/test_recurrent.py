@@ -154,8 +154,8 @@ def test_the_linear_recurrence_by_doubling_is_that_in_blocks(frames):
     rng = np.random.default_rng(0)
     decay = rng.uniform(0.0, 1.0, (2, frames, 3)).astype("float32")
     drive, state = (rng.standard_normal(shape).astype("float32") for shape in ((2, frames, 3), (2, 3)))
-    expected = ops.convert_to_numpy(run_in_blocks(decay, drive, ops.convert_to_tensor(state)))
-    ours = ops.convert_to_numpy(run_by_doubling(decay, drive, ops.convert_to_tensor(state)))
+    tensors = [ops.convert_to_tensor(array) for array in (decay, drive, state)]
+    expected, ours = (ops.convert_to_numpy(run(*tensors)) for run in (run_in_blocks, run_by_doubling))
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
