@@ -107,6 +107,7 @@ class Train(_Section):
         warmup_steps: batches over which the learning rate rises to that.
         decay_per_epoch: factor on the learning rate after each epoch.
         adam_beta_1, adam_beta_2: decay of Adam's averages of the gradient and of its square.
+        gradient_norm: of all weights together, to which a longer gradient is cut; 0 for no limit.
         discriminator_rate: learning rate of the discriminator as a multiple of the generator's, where there
             is one.
         adversarial_from_epoch: epochs in which such a model learns to reconstruct alone, before its
@@ -134,6 +135,7 @@ class Train(_Section):
     decay_per_epoch: Annotated[PositiveNumber, Field(le=1)] = 0.99
     adam_beta_1: Annotated[Number, Field(ge=0, lt=1)] = 0.9
     adam_beta_2: Annotated[Number, Field(ge=0, lt=1)] = 0.999
+    gradient_norm: Annotated[Number, Field(ge=0)] = 0.0
     discriminator_rate: PositiveNumber = 1.0
     adversarial_from_epoch: Annotated[int, Field(ge=0)] = 0
     batch_size: PositiveInteger = 16

@@ -156,7 +156,7 @@ def with_gain(log_mel, gain_db):
 
 
 class MelCrops:
-    """Crops of equal length from spectrograms, with their class, and noise to generate others from.
+    """Crops of equal length from spectrograms, with their class, and what others are to be made from.
 
     Split as by ``clips.ClipCrops``: of each class about ``test_share`` of the files are held out, whole
     recordings, drawn by ``split_seed``. In training every class is equally likely, and within it every place.
@@ -165,7 +165,8 @@ class MelCrops:
     Args:
         clips: list of ``MelClip``.
         clip_frames: length of a crop.
-        noise_dim: numbers of noise for each crop.
+        noise_dim: numbers of noise for each crop; with 0 it is the crop itself that the model is told, so
+            that it learns each of its numbers from those before.
         batch_size: crops in a batch.
         test_share: of the files, 0 to below 1.
         gain_range_db: training crops are turned up or down by up to this.
@@ -194,12 +195,9 @@ class MelCrops:
     ):
         check_range("test_share", test_share, 0.0, 0.99)
         check_range("gain_range_db", gain_range_db, 0.0, 60.0)
-        for name, value in (
-            ("clip_frames", clip_frames),
-            ("noise_dim", noise_dim),
-            ("batch_size", batch_size),
-        ):
+        for name, value in (("clip_frames", clip_frames), ("batch_size", batch_size)):
             check_whole(name, value, 1)
+        check_whole("noise_dim", noise_dim, 0)
         check_whole("seed", seed, 0)
         check_whole("split_seed", split_seed, 0)
         if len(clips) < 2 and test_share > 0.0:
@@ -226,8 +224,8 @@ class MelCrops:
         """Batch number ``step`` of random training crops.
 
         Returns:
-            Dict: ``log_mel``, float32 ``(batch, frames, bands)``; ``label``, int32 ``(batch,)``; ``noise``,
-            float32 ``(batch, noise_dim)``.
+            Dict: ``log_mel``, float32 ``(batch, frames, bands)``; ``label``, int32 ``(batch,)``; and
+            ``noise``, float32 ``(batch, noise_dim)``, or ``known``, the spectrograms again.
         """
         random = np.random.default_rng((self.seed, step))
         labels = random.integers(0, len(self.classes), self.batch_size)
@@ -239,11 +237,14 @@ class MelCrops:
             row = np.searchsorted(last, place, side="right")
             places.append((which[row], place - (last - starts)[row]))
         gain_db = random.uniform(-self.gain_range_db, self.gain_range_db, (self.batch_size, 1, 1))
-        return {
-            "log_mel": with_gain(self.log_mel_at(places), gain_db),
-            "label": labels.astype("int32"),
-            "noise": random.standard_normal((self.batch_size, self.noise_dim), dtype="float32"),
-        }
+        log_mel = with_gain(self.log_mel_at(places), gain_db)
+        noise = random.standard_normal((self.batch_size, self.noise_dim), dtype="float32")
+        return self.labelled(log_mel, labels, noise)
+
+    def labelled(self, log_mel, labels, noise):
+        """Spectrograms, their classes and their noise as a batch; see ``batch``."""
+        told = {"noise": noise} if self.noise_dim else {"known": log_mel}
+        return {"log_mel": log_mel, "label": np.asarray(labels, "int32")} | told
 
     def validation_places(self):
         """``(clip, first frame)`` of consecutive crops through the held-out files, in order."""
@@ -268,11 +269,8 @@ class MelCrops:
             )
             for index, start in places
         ]
-        return {
-            "log_mel": self.log_mel_at(places),
-            "label": np.array([self.label_of[index] for index, _ in places], "int32"),
-            "noise": np.stack(noise),
-        }
+        labels = [self.label_of[index] for index, _ in places]
+        return self.labelled(self.log_mel_at(places), labels, np.stack(noise))
 
     def log_mel_at(self, places):
         """Spectrograms at ``(clip, first frame)``, float32 ``(places, frames, bands)``."""

@@ -1,6 +1,11 @@
 """The shared layer library; every class is serializable."""
 
-from audiozoo.layers.axial import CentralizedLayer, FrequencyDelayedLayer, TimeDelayedLayer
+from audiozoo.layers.axial import (
+    CentralizedLayer,
+    FrequencyDelayedLayer,
+    SurroundingLayer,
+    TimeDelayedLayer,
+)
 from audiozoo.layers.conditional import ConditionalBatchNorm, Projection
 from audiozoo.layers.convolution import Convolution, NormalizedDense, TransposedConvolution
 from audiozoo.layers.frontends import AudioTransform, MelSpectrogram
@@ -39,6 +44,7 @@ __all__ = [
     "Sampling",
     "SeedResnet1DBlock",
     "SpectralHead",
+    "SurroundingLayer",
     "Synth",
     "TimeDelayedLayer",
     "TimePool",

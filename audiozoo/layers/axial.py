@@ -13,6 +13,7 @@ from audiozoo.arguments import check_choice, check_whole
 from audiozoo.layers.recurrent import GRU, MinGRU
 
 CELLS = {"gru": GRU, "mingru": MinGRU}
+WAYS = ("four_way", "two_way")
 
 
 class _AxialLayer(layers.Layer):
@@ -20,7 +21,7 @@ class _AxialLayer(layers.Layer):
 
     Args:
         units: width of input, state and output.
-        cell: ``"gru"``, or ``"mingru"``, whose loops are about ``2 sqrt(steps)`` long instead of ``steps``.
+        cell: ``"gru"``, or ``"mingru"``, which needs no matrix product at a step.
     """
 
     def __init__(self, units, *, cell="gru", **kwargs):
@@ -57,10 +58,10 @@ class TimeDelayedLayer(_AxialLayer):
         units, cell: see ``_AxialLayer``.
 
     Input:
-        ``(batch, frames, bands, units)``; optional ``state (batch * bands, units)``.
+        ``(batch, frames, bands, units)``.
 
     Output:
-        The same shape; ``with_state`` returns the state of the recurrence in time too, to go on with.
+        The same shape.
 
     Reference:
         Vasquez and Lewis (2019), arXiv:1906.01083, eq. 5 and 6.
@@ -75,21 +76,22 @@ class TimeDelayedLayer(_AxialLayer):
         self.build_parts([self.time, self.up, self.down], self.mix)
 
     def call(self, inputs):
-        return self.with_state(inputs)[0]
+        return self.mixed(inputs, from_columns(self.time.along(columns_of(inputs)), inputs.shape))
 
-    def with_state(self, inputs, state=None):
-        """Output, and the state ``(batch * bands, units)`` after the last frame."""
-        _, frames, bands, units = inputs.shape
-        along_time = ops.reshape(ops.transpose(inputs, (0, 2, 1, 3)), (-1, frames, units))
-        in_time, state = self.time(along_time, initial_state=state)
-        in_time = ops.transpose(ops.reshape(in_time, (-1, bands, frames, units)), (0, 2, 1, 3))
-        upward = ops.reshape(inputs, (-1, bands, units))
-        both = type(self.up).side_by_side(
-            [self.up, self.down], [self.up.project(upward), self.down.project(ops.flip(upward, axis=1))]
-        )
-        both = ops.concatenate([both[..., :units], ops.flip(both[..., units:], axis=1)], axis=-1)
-        both = ops.reshape(both, (-1, frames, bands, 2 * units))
-        return inputs + self.mix(ops.concatenate([in_time, both], axis=-1)), state
+    def step(self, inputs, state):
+        """One frame: output ``(batch, bands, units)`` and the state of the recurrence in time after it.
+
+        Args:
+            inputs: ``(batch, bands, units)``.
+            state: of the same shape; 0 before the first frame.
+        """
+        state = self.time.step(inputs, state)
+        return self.mixed(inputs[:, None], state[:, None])[:, 0], state
+
+    def mixed(self, inputs, in_time):
+        """The output, from what came of the recurrence in time."""
+        in_frequency = from_rows(both_ways(self.up, self.down, rows_of(inputs)), inputs.shape)
+        return inputs + self.mix(ops.concatenate([in_time, in_frequency], axis=-1))
 
 
 @keras.saving.register_keras_serializable("audiozoo")
@@ -118,14 +120,13 @@ class FrequencyDelayedLayer(_AxialLayer):
         self.build_parts([self.up], self.mix)
 
     def call(self, inputs, context):
-        _, frames, bands, units = inputs.shape
-        states, _ = self.up(ops.reshape(inputs + context, (-1, bands, units)))
-        return inputs + self.mix(ops.reshape(states, (-1, frames, bands, units)))
+        states = self.up.along(rows_of(inputs + context))
+        return inputs + self.mix(from_rows(states, inputs.shape))
 
     def step(self, inputs, context, state):
-        """One band: output ``(batch, units)`` and the state after it, from those before."""
-        states, state = self.up((inputs + context)[:, None], initial_state=state)
-        return inputs + self.mix(states[:, 0]), state
+        """One band: output ``(batch, units)`` and the state after it, of the same shape; 0 at first."""
+        state = self.up.step(inputs + context, state)
+        return inputs + self.mix(state), state
 
 
 @keras.saving.register_keras_serializable("audiozoo")
@@ -136,10 +137,10 @@ class CentralizedLayer(_AxialLayer):
         units, cell: see ``_AxialLayer``.
 
     Input:
-        ``(batch, frames, units)``; optional ``state (batch, units)``.
+        ``(batch, frames, units)``.
 
     Output:
-        The same shape; ``with_state`` returns the state too.
+        The same shape.
 
     Reference:
         Vasquez and Lewis (2019), arXiv:1906.01083, eq. 10 and 11.
@@ -154,9 +155,88 @@ class CentralizedLayer(_AxialLayer):
         self.build_parts([self.time], self.mix)
 
     def call(self, inputs):
-        return self.with_state(inputs)[0]
+        return inputs + self.mix(ops.swapaxes(self.time.along(ops.swapaxes(inputs, 0, 1)), 0, 1))
 
-    def with_state(self, inputs, state=None):
-        """Output, and the state after the last frame."""
-        states, state = self.time(inputs, initial_state=state)
-        return inputs + self.mix(states), state
+    def step(self, inputs, state):
+        """One frame: output ``(batch, units)`` and the state after it, of the same shape; 0 at first."""
+        state = self.time.step(inputs, state)
+        return inputs + self.mix(state), state
+
+
+@keras.saving.register_keras_serializable("audiozoo")
+class SurroundingLayer(_AxialLayer):
+    """``x + mix(recurrences)``, both ways in time and, of four ways, both ways along frequency.
+
+    An element sees all of what surrounds it: its frame and its band, and through a second layer everything.
+
+    Args:
+        units, cell: see ``_AxialLayer``.
+        ways: ``"four_way"``, or ``"two_way"``, along time alone.
+
+    Input:
+        ``(batch, frames, bands, units)``.
+
+    Output:
+        The same shape.
+
+    Reference:
+        Vasquez and Lewis (2019), arXiv:1906.01083, section 6.1: the feature extraction network.
+    """
+
+    def __init__(self, units, *, ways="four_way", **kwargs):
+        super().__init__(units, **kwargs)
+        check_choice("ways", ways, WAYS)
+        self.ways = ways
+        self.forward_time, self.backward_time = self.new_cell(), self.new_cell()
+        self.along_frequency = [self.new_cell(), self.new_cell()] if ways == "four_way" else []
+        self.mix = layers.Dense(units)
+
+    def build(self, input_shape, *others):
+        self.build_parts([self.forward_time, self.backward_time, *self.along_frequency], self.mix)
+
+    def call(self, inputs):
+        in_time = both_ways(self.forward_time, self.backward_time, columns_of(inputs))
+        seen = [from_columns(in_time, inputs.shape)]
+        if self.along_frequency:
+            seen.append(from_rows(both_ways(*self.along_frequency, rows_of(inputs)), inputs.shape))
+        return inputs + self.mix(ops.concatenate(seen, axis=-1))
+
+    def get_config(self):
+        return super().get_config() | {"ways": self.ways}
+
+
+def both_ways(forward, backward, sequences):
+    """States of one cell beside those of another that begins at the end, in one loop.
+
+    Args:
+        forward, backward: cells.
+        sequences: ``(steps, batch, units)``.
+
+    Returns:
+        ``(steps, batch, 2 * units)``.
+    """
+    both = type(forward).side_by_side([forward, backward], [sequences, ops.flip(sequences, axis=0)])
+    there, back = ops.split(both, 2, axis=-1)
+    return ops.concatenate([there, ops.flip(back, axis=0)], axis=-1)
+
+
+def rows_of(grid):
+    """``(batch, frames, bands, units)`` as sequences along frequency, ``(bands, batch * frames, units)``."""
+    return ops.transpose(ops.reshape(grid, (-1, *grid.shape[2:])), (1, 0, 2))
+
+
+def from_rows(rows, shape):
+    """The reverse, for a grid of that shape but for its units."""
+    return ops.reshape(ops.transpose(rows, (1, 0, 2)), (-1, *shape[1:3], rows.shape[-1]))
+
+
+def columns_of(grid):
+    """``(batch, frames, bands, units)`` as sequences along time, ``(frames, batch * bands, units)``."""
+    by_frame = ops.swapaxes(grid, 0, 1)
+    return ops.reshape(by_frame, (grid.shape[1], -1, grid.shape[3]))
+
+
+def from_columns(columns, shape):
+    """The reverse, for a grid of that shape but for its units."""
+    _, frames, bands = shape[:3]
+    return ops.swapaxes(ops.reshape(columns, (frames, -1, bands, columns.shape[-1])), 0, 1)

@@ -60,25 +60,33 @@ class GRU(layers.GRU):
         """``(3 * units,)``."""
         return self._weight(self.cell.bias)[0]
 
+    def along(self, sequences):
+        """States of sequences that lie time first, ``(frames, batch, channels)``, from 0."""
+        if self.stock:
+            states, _ = super().call(ops.swapaxes(sequences, 0, 1))
+            return ops.swapaxes(states, 0, 1)
+        return type(self).side_by_side([self], [sequences])
+
     @staticmethod
-    def side_by_side(cells, projected):
-        """Several of these, of equal width, in one loop.
+    def side_by_side(cells, sequences):
+        """``along`` of several cells of equal width, in one loop.
 
         Args:
             cells: list of GRU.
-            projected: list of what the ``project`` of each returned, all of one shape.
+            sequences: list of as many ``(frames, batch, channels)``, all of one shape.
 
         Returns:
-            ``(batch, frames, len(cells) * units)``.
+            ``(frames, batch, len(cells) * units)``.
         """
         if cells[0].stock:
-            states = [cell.recur(inputs)[0] for cell, inputs in zip(cells, projected, strict=True)]
+            states = [cell.along(one) for cell, one in zip(cells, sequences, strict=True)]
             return ops.concatenate(states, axis=-1)
+        projected = [cell.project(one) for cell, one in zip(cells, sequences, strict=True)]
         kernel = ops.stack([cell._weight(cell.cell.recurrent_kernel) for cell in cells])
         bias = ops.stack([cell._weight(cell.cell.bias)[1][None] for cell in cells])
-        projected = ops.transpose(ops.stack(projected), (2, 0, 1, 3))
+        projected = ops.stack(projected, axis=1)
         states = gru_sequence(projected, ops.zeros_like(projected[0, :, :, : cells[0].units]), kernel, bias)
-        return ops.concatenate([ops.transpose(states[:, i], (1, 0, 2)) for i in range(len(cells))], axis=-1)
+        return ops.concatenate([states[:, number] for number in range(len(cells))], axis=-1)
 
     def recur(self, projected, initial_state=None):
         """Sequence and final state from ``project``'s result ``(batch, frames, 3 * units)``."""
@@ -89,6 +97,11 @@ class GRU(layers.GRU):
         kernel, bias = self._weight(self.cell.recurrent_kernel), self._weight(self.cell.bias)
         states = gru_sequence(projected, initial_state, kernel, bias[1])
         return ops.transpose(states, (1, 0, 2)), states[-1]
+
+    def step(self, inputs, state):
+        """The state ``(batch, units)`` after one frame ``(batch, channels)``."""
+        kernel, bias = self._weight(self.cell.recurrent_kernel), self._weight(self.cell.bias)
+        return gru_step(self.project(inputs), state, kernel, bias[1])[..., : self.units]
 
     def _weight(self, variable):
         return ops.cast(ops.convert_to_tensor(variable), self.compute_dtype)
@@ -125,12 +138,7 @@ def gru_sequence(projected, initial_state, kernel, bias):
     units = kernel.shape[-2]
 
     def step(record, x):
-        state = record[..., :units]
-        gates = ops.matmul(state, kernel) + bias
-        z = ops.sigmoid(x[..., :units] + gates[..., :units])
-        r = ops.sigmoid(x[..., units : 2 * units] + gates[..., units : 2 * units])
-        c = ops.tanh(x[..., 2 * units :] + r * gates[..., 2 * units :])
-        record = ops.concatenate([c + z * (state - c), z, r, c, gates[..., 2 * units :]], axis=-1)
+        record = gru_step(x, record[..., :units], kernel, bias)
         return record, record
 
     # The record is carried along only because TensorFlow's scan wants outputs shaped like the state.
@@ -168,6 +176,16 @@ def gru_sequence(projected, initial_state, kernel, bias):
         return d_projected, final[1], d_kernel, ops.sum(d_gates, axis=(0, 2))[:, None]
 
     return states, gradient
+
+
+def gru_step(projected, state, kernel, bias):
+    """New state of a GRU, gates z and r, candidate c and what of it is gated, ``(..., 5 * units)``."""
+    units = state.shape[-1]
+    gates = ops.matmul(state, kernel) + bias
+    z = ops.sigmoid(projected[..., :units] + gates[..., :units])
+    r = ops.sigmoid(projected[..., units : 2 * units] + gates[..., units : 2 * units])
+    c = ops.tanh(projected[..., 2 * units :] + r * gates[..., 2 * units :])
+    return ops.concatenate([c + z * (state - c), z, r, c, gates[..., 2 * units :]], axis=-1)
 
 
 def three_times(array):
@@ -220,12 +238,17 @@ class MinGRU(layers.Layer):
         """``(2 * units,)``."""
         return ops.cast(ops.convert_to_tensor(self.gates.bias), self.compute_dtype)
 
+    def along(self, sequences):
+        """As ``GRU.along``."""
+        return self.side_by_side([self], [sequences])
+
     @staticmethod
-    def side_by_side(cells, projected):
-        """As ``GRU.side_by_side``."""
-        gates, candidates = zip(*(ops.split(inputs, 2, axis=-1) for inputs in projected), strict=True)
-        together = ops.concatenate([*gates, *candidates], axis=-1)
-        return cells[0].recur(together)[0]  # without weights of its own, of any width
+    def side_by_side(cells, sequences):
+        """As ``GRU.side_by_side``. One frame after the other: worth it where there are many sequences."""
+        projected = [cell.project(one) for cell, one in zip(cells, sequences, strict=True)]
+        projected = ops.stack(projected, axis=1)
+        states = mingru_sequence(projected, ops.zeros_like(projected[0, ..., : cells[0].units]))
+        return ops.concatenate([states[:, number] for number in range(len(cells))], axis=-1)
 
     def recur(self, projected, initial_state=None):
         """Sequence and final state from ``project``'s result ``(batch, frames, 2 * units)``."""
@@ -236,8 +259,55 @@ class MinGRU(layers.Layer):
         states = linear_recurrence(1.0 - z, z * candidate, ops.cast(initial_state, z.dtype))
         return states, states[:, -1]
 
+    def step(self, inputs, state):
+        """As ``GRU.step``."""
+        gate, candidate = ops.split(self.project(inputs), 2, axis=-1)
+        return state + ops.sigmoid(gate) * (candidate - state)
+
     def get_config(self):
         return super().get_config() | {"units": self.units}
+
+
+@ops.custom_gradient
+def mingru_sequence(projected, initial_state):
+    """States of a minGRU, time first, in a loop over frames that reads every number once.
+
+    For a CPU and many sequences: a frame of all of them stays in its cache. Backward: with dh the gradient of
+    a state, ``z dh`` is that of its candidate, and ``(1 - z) dh`` goes to the state before.
+
+    Args:
+        projected: ``(frames, ..., 2 * units)``, logits of gate and candidate.
+        initial_state: ``(..., units)``.
+
+    Returns:
+        ``(frames, ..., units)``.
+    """
+    units = initial_state.shape[-1]
+
+    def step(state, now):
+        state = state + ops.sigmoid(now[..., :units]) * (now[..., units:] - state)
+        return state, state
+
+    _, states = ops.scan(step, initial_state, projected)
+
+    def gradient(*unused, upstream=None):
+        upstream = unused[0] if upstream is None else upstream
+        previous = ops.concatenate([initial_state[None], states[:-1]], axis=0)
+
+        def step_back(later, now):
+            upstream, now, previous = now
+            z = ops.sigmoid(now[..., :units])
+            dh = upstream + later[0]
+            d_candidate = z * dh
+            d_gate = d_candidate * (1.0 - z) * (now[..., units:] - previous)
+            back = (dh - d_candidate, ops.concatenate([d_gate, d_candidate], axis=-1))
+            return back, back
+
+        last = (ops.zeros_like(initial_state), ops.zeros_like(projected[0]))
+        final, (_, d_projected) = ops.scan(step_back, last, (upstream, projected, previous), reverse=True)
+        return d_projected, final[0]
+
+    return states, gradient
 
 
 @ops.custom_gradient

@@ -8,7 +8,7 @@ from audiozoo.losses.adversarial import (
     mean_feature_matching,
     paired_feature_matching,
 )
-from audiozoo.losses.mixture import mixture_negative_log_likelihood, mixture_parameters
+from audiozoo.losses.mixture import mixture_negative_log_likelihood, mixture_parameters, mixture_sample
 from audiozoo.losses.reconstruction import (
     reconstruction_error,
     relative_spectral_error,
@@ -38,6 +38,7 @@ __all__ = [
     "mean_feature_matching",
     "mixture_negative_log_likelihood",
     "mixture_parameters",
+    "mixture_sample",
     "multi_resolution_stft_loss",
     "paired_feature_matching",
     "reconstruction_error",

@@ -1,4 +1,4 @@
-"""Negative log-likelihood of continuous values under mixtures of Gaussians."""
+"""Mixtures of Gaussians: how unlikely a value is under one, and values drawn from it."""
 
 import math
 
@@ -39,3 +39,27 @@ def mixture_negative_log_likelihood(target, parameters):
     distance = (ops.cast(target, "float32")[..., None] - means) * ops.exp(-log_deviations)
     log_density = -0.5 * ops.square(distance) - log_deviations - 0.5 * math.log(2.0 * math.pi)
     return -ops.logsumexp(log_weights + log_density, axis=-1)
+
+
+def mixture_sample(parameters, choice, normal, temperature):
+    """Values drawn from mixtures, a function of the random numbers that are given.
+
+    Args:
+        parameters: see ``mixture_parameters``.
+        choice: of the component, evenly distributed in 0..1, in the shape of the values.
+        normal: normally distributed, in the same shape.
+        temperature: factor on the deviations, and what the logarithms of weights are divided by: below 1,
+            what is likely becomes more so. Spreads to that shape.
+
+    Returns:
+        float32, in that shape.
+    """
+    log_weights, means, log_deviations = mixture_parameters(parameters)
+    choice, normal, temperature = (
+        ops.cast(given, "float32")[..., None] for given in (choice, normal, temperature)
+    )
+    last = ops.cumsum(ops.softmax(log_weights / temperature), axis=-1)[..., :-1]
+    number = ops.sum(ops.cast(choice >= last, "int32"), axis=-1)
+    chosen = ops.one_hot(number, means.shape[-1], dtype="float32")
+    drawn = means + temperature * ops.exp(log_deviations) * normal
+    return ops.sum(chosen * drawn, axis=-1)

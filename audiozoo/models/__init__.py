@@ -11,9 +11,12 @@ from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
 from audiozoo.models.crepe import Crepe
 from audiozoo.models.ddsp import DDSPDecoder
 from audiozoo.models.melgan_vocoder import MelGANVocoder
+from audiozoo.models.melnet import MelNet
+from audiozoo.models.melnet_seed import MelNetSeed
 from audiozoo.models.mnist_vae import MnistVAE
 from audiozoo.models.spectral_vae import SpectralVAE
 from audiozoo.models.spectrogram_gan import SpectrogramGAN
+from audiozoo.models.spectrogram_generator import SpectrogramGenerator
 from audiozoo.models.vae import VAE
 
 __all__ = [
@@ -29,7 +32,10 @@ __all__ = [
     "Crepe",
     "DDSPDecoder",
     "MelGANVocoder",
+    "MelNet",
+    "MelNetSeed",
     "MnistVAE",
     "SpectralVAE",
     "SpectrogramGAN",
+    "SpectrogramGenerator",
 ]

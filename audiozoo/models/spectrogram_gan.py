@@ -3,19 +3,14 @@
 import numpy as np
 from keras import ops
 
-from audiozoo.arguments import check_range, check_whole
-from audiozoo.data.audio_io import check_sample_rate
-from audiozoo.errors import UnknownClass
-from audiozoo.layers import AudioTransform
+from audiozoo.arguments import check_whole
 from audiozoo.layers.frontends import MEL_FLOOR
 from audiozoo.models.adversarial import AdversarialModel
 from audiozoo.models.exported import Array, Exported
-from audiozoo.registry import did_you_mean
-
-LONGEST_SECONDS = 600.0
+from audiozoo.models.spectrogram_generator import SpectrogramGenerator
 
 
-class SpectrogramGAN(AdversarialModel, abstract=True):
+class SpectrogramGAN(SpectrogramGenerator, AdversarialModel, abstract=True):
     """A generator of mel spectrograms from noise and class, and what can be done with them.
 
     A subclass sets ``generator`` and ``discriminator``; called on noise and class, the generator returns
@@ -27,27 +22,25 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
         kwargs: of ``AdversarialModel``.
 
     Attributes:
-        transform: ``layers.AudioTransform``, which holds the statistics of the training set.
         stringable: whether the generator makes one longer spectrogram of several lots of noise.
     """
 
-    trains_on = "classes"
     stringable = True
 
     def __init__(
         self, *, classes, sample_rate, num_mels, window_length, hop, clip_frames, latent_dim, **kwargs
     ):
-        super().__init__(**kwargs)
-        check_sample_rate(sample_rate)
-        for name, value in (("num_mels", num_mels), ("clip_frames", clip_frames), ("latent_dim", latent_dim)):
-            check_whole(name, value, 1)
-        self.classes = checked_classes(classes)
-        self.sample_rate, self.num_mels = sample_rate, num_mels
-        self.window_length, self.hop = window_length, hop
-        self.clip_frames, self.latent_dim = clip_frames, latent_dim
-        self.transform = AudioTransform(
-            sample_rate=sample_rate, num_mels=num_mels, window_length=window_length, hop=hop
+        super().__init__(
+            classes=classes,
+            sample_rate=sample_rate,
+            num_mels=num_mels,
+            window_length=window_length,
+            hop=hop,
+            clip_frames=clip_frames,
+            **kwargs,
         )
+        check_whole("latent_dim", latent_dim, 1)
+        self.latent_dim = latent_dim
 
     # --- Of the subclass ---
 
@@ -94,9 +87,6 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
 
     # --- Training ---
 
-    def adapt(self, batches):
-        self.transform.adapt_log_mel(batch["log_mel"] for batch in batches)
-
     def build_discriminator(self):
         self.discriminator.build((None, self.clip_frames, self.num_mels))
 
@@ -137,10 +127,7 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
         check_whole("n", n, 1)
         check_whole("seed", seed, 0)
         label = self.label_of(class_name)
-        frames = self.clip_frames
-        if seconds is not None:
-            check_range("seconds", seconds, self.hop / self.sample_rate, LONGEST_SECONDS)
-            frames = 1 + int(seconds * self.sample_rate) // self.hop
+        frames = self.frames_of(seconds)
         clips = -(-frames // self.clip_frames)
         if clips > 1 and not self.stringable:
             raise ValueError(
@@ -156,53 +143,7 @@ class SpectrogramGAN(AdversarialModel, abstract=True):
         inputs = {"noise": noise if clips > 1 else noise[:, 0], "label": np.full(n, label, "int32")}
         return self.as_spectrogram(self.run_in_batches(self.call, inputs))[:, :frames]
 
-    def sound(self, spectrogram, *, method="griffin_lim", **settings):
-        """Audio of a spectrogram.
-
-        Args:
-            spectrogram: as ``sample`` returns it, with or without batch.
-            method: see ``layers.AudioTransform.invert``.
-            settings: further arguments of that.
-
-        Returns:
-            float32 ``(n, samples)``, or ``(samples,)`` for a single one.
-
-        Raises:
-            StatisticsMissing: the model was not trained.
-            AudioError, ValueError: as ``layers.AudioTransform.invert``.
-        """
-        return self.transform.invert(spectrogram, method=method, **settings)
-
-    def standardised(self, log_mel):
-        """Log-mel spectrograms of the data, ``(n, frames, num_mels)``, as ``sample`` returns its own."""
-        return ops.convert_to_numpy(self.transform.standardised(log_mel))
-
-    def log_mel(self, spectrogram):
-        """The reverse: standardised spectrograms as log-mel ones, in which silence is 0."""
-        return ops.convert_to_numpy(self.transform.compressed(spectrogram))
-
-    def label_of(self, class_name):
-        """The number of a class. Raises UnknownClass where there is none of that name."""
-        if class_name not in self.classes:
-            raise UnknownClass(
-                f"class_name must be one of {', '.join(self.classes)}; got {class_name!r}."
-                f"{did_you_mean(class_name, self.classes)}"
-            )
-        return self.classes.index(class_name)
-
     def render(self, inputs):
         """Spectrograms of a batch of training inputs, standardised, ``(batch, frames, num_mels)``."""
         inputs = {name: inputs[name] for name in ("noise", "label")}
         return self.as_spectrogram(self.run_in_batches(self.call, inputs))
-
-
-def checked_classes(classes):
-    """Names of classes as a tuple. Raises ValueError for what are none."""
-    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
-        raise ValueError(f"classes must be a sequence of names, such as ('piano', 'lofi'); got {classes!r}.")
-    classes = tuple(classes)
-    if not classes or not all(isinstance(name, str) and name for name in classes):
-        raise ValueError(f"classes must be names, at least one; got {classes!r}.")
-    if len(set(classes)) < len(classes):
-        raise ValueError(f"classes must differ from each other; got {classes!r}.")
-    return classes

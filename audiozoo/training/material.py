@@ -85,7 +85,7 @@ def classes(data, config, settings, *, validation_files, progress):
     crops = MelCrops(
         found,
         clip_frames=config["clip_frames"],
-        noise_dim=config["latent_dim"],
+        noise_dim=config.get("latent_dim", 0),
         batch_size=settings.batch_size,
         test_share=settings.test_share,
         seed=settings.seed,

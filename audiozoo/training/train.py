@@ -217,7 +217,7 @@ def compile_for_training(model, settings):
 
 
 def adam(settings, *, rate=1.0, **average):
-    """Adam with the learning rate, times ``rate``, and the momentum that ``registry.Train`` says."""
+    """Adam with the learning rate, times ``rate``, momentum and limit that ``registry.Train`` says."""
     schedule = WarmupThenDecay(
         learning_rate=rate * settings.learning_rate,
         warmup_steps=settings.warmup_steps,
@@ -225,7 +225,8 @@ def adam(settings, *, rate=1.0, **average):
         steps_per_epoch=settings.steps_per_epoch,
     )
     momentum = {"beta_1": settings.adam_beta_1, "beta_2": settings.adam_beta_2}
-    return keras.optimizers.Adam(schedule, **momentum, **average)
+    limit = {"global_clipnorm": settings.gradient_norm or None}
+    return keras.optimizers.Adam(schedule, **momentum, **limit, **average)
 
 
 def callbacks_of_learning(settings):

@@ -186,8 +186,8 @@ def test_side_by_side_is_one_after_the_other_with_its_gradients(kind):
     upstream = rng.standard_normal((2, 7, 10)).astype("float32")
 
     def both(x):
-        pairs = zip(cells, (x, ops.flip(x, axis=1)), strict=True)
-        return kind.side_by_side(cells, [cell.project(way) for cell, way in pairs])
+        by_frame = ops.swapaxes(x, 0, 1)
+        return ops.swapaxes(kind.side_by_side(cells, [by_frame, ops.flip(by_frame, axis=0)]), 0, 1)
 
     def each(x):
         pairs = zip(cells, (x, ops.flip(x, axis=1)), strict=True)
@@ -195,6 +195,8 @@ def test_side_by_side_is_one_after_the_other_with_its_gradients(kind):
 
     x = ops.convert_to_tensor(inputs)
     np.testing.assert_allclose(ops.convert_to_numpy(both(x)), ops.convert_to_numpy(each(x)), atol=1e-6)
+    alone = ops.convert_to_numpy(cells[0].along(ops.swapaxes(x, 0, 1)))
+    np.testing.assert_allclose(alone.swapaxes(0, 1), ops.convert_to_numpy(cells[0](x)[0]), atol=1e-6)
     for variable in cells[1].trainable_variables:
 
         def loss(point, of, variable=variable):
@@ -204,3 +206,15 @@ def test_side_by_side_is_one_after_the_other_with_its_gradients(kind):
         value = ops.convert_to_numpy(variable)
         one, other = (gradient_of(functools.partial(loss, of=of), value) for of in (both, each))
         np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("kind", [GRU, MinGRU])
+def test_a_step_is_a_sequence_of_one(kind):
+    rng = np.random.default_rng(0)
+    cell, inputs = kind(5), rng.standard_normal((4, 3)).astype("float32")
+    cell.build((None, None, 3))
+    cell.set_weights([rng.uniform(-1, 1, weight.shape) for weight in cell.get_weights()])
+    state = rng.standard_normal((4, 5)).astype("float32")
+    expected, _ = cell(inputs[:, None], initial_state=state)
+    found = cell.step(ops.convert_to_tensor(inputs), ops.convert_to_tensor(state))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(expected)[:, 0], atol=1e-6)
