@@ -14,7 +14,9 @@ import numpy as np
 
 import audiozoo
 from audiozoo.atomic import replacing
+from audiozoo.data.mels import log_mel_of
 from audiozoo.layers import MelSpectrogram
+from audiozoo.losses import mixture_negative_log_likelihood
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -92,6 +94,21 @@ def pitch_outputs(model, audio):
     return {"activations": activations, "f0_hz": f0_hz, "confidence": confidence}
 
 
+def bands_inputs():
+    """The chord in the bands of a generator, and silence after it, as a clip of each of two classes."""
+    settings = {"sample_rate": 22050, "num_mels": 80, "window_length": 1024, "hop": 256}
+    log_mel = np.zeros((2, 128, 80), "float32")
+    found = log_mel_of(chord(22050)["audio"], **settings)
+    log_mel[:, : len(found)] = found
+    return {"known": log_mel, "label": np.array([0, 2], "int32")}
+
+
+def likelihood_outputs(model, known, label):
+    """How unlikely each number is: what is drawn would magnify differences."""
+    parameters = model.run_compiled(model.call, {"known": known, "label": label})
+    return {"nats": mixture_negative_log_likelihood(model.standardised(known), parameters)}
+
+
 # Inputs, and what to do with them, for each architecture that has a released preset.
 CASES = {
     "DDSPDecoder": (ddsp_inputs, ddsp_outputs),
@@ -103,6 +120,7 @@ CASES = {
         dict,
         lambda model: {name: model.sample(name, seed=0, seconds=1.6) for name in model.classes},
     ),
+    "MelNet": (bands_inputs, likelihood_outputs),
     "MelGANVocoder": (mel_inputs, lambda model, mel: {"audio": model.vocode(mel)}),
 }
 
