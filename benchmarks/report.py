@@ -235,8 +235,8 @@ def with_cmelgan_table(page):
 
 
 def with_pitch_table(page):
-    """The text of docs/pitch.md with its table of trackers made anew."""
-    return between(page, "<!-- pitch:begin -->", pitch_table(), "<!-- pitch:end -->")
+    """The text of docs/pitch.md with what was measured made anew."""
+    return between(page, "<!-- pitch:begin -->", "\n\n".join(pitch_findings()), "<!-- pitch:end -->")
 
 
 def between(text, begin, inner, end):
@@ -619,25 +619,26 @@ def inversion_section():
 
 def pitch_section():
     """Pitch trackers on recordings whose pitch is known."""
+    findings = list(pitch_findings())
+    if findings:
+        yield "## Pitch trackers"
+        yield from findings
+
+
+def pitch_findings():
+    """What was tracked, and a table with one row a tracker."""
     if "pitch" in results.names():
         values = results.read("pitch").values
-        yield "## Pitch trackers"
         yield (
-            f"{len(values['recordings'])} rendered recordings with true f0, {values['seconds_of_sound']:.0f} "
-            "s in all; shares of frames as mir_eval defines them, means of the recordings."
+            f"{len(values['recordings'])} rendered recordings with true f0, "
+            f"{values['seconds_of_sound']:.0f} s in all; shares of frames as mir_eval defines them, means of "
+            "the recordings. What of a note is left in the room after its end counts as unvoiced."
         )
-        yield pitch_table()
-
-
-def pitch_table():
-    """One row a tracker."""
-    if "pitch" not in results.names():
-        return ""
-    rows = [
-        [name, *(shown(at(row, keys), form) for _, keys, form in PITCH_COLUMNS)]
-        for name, row in results.read("pitch").values["trackers"].items()
-    ]
-    return table(["tracker", *(heading for heading, _, _ in PITCH_COLUMNS)], rows)
+        rows = [
+            [name, *(shown(at(row, keys), form) for _, keys, form in PITCH_COLUMNS)]
+            for name, row in values["trackers"].items()
+        ]
+        yield table(["tracker", *(heading for heading, _, _ in PITCH_COLUMNS)], rows)
 
 
 def vocoder_section():
