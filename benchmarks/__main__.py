@@ -12,6 +12,7 @@ from benchmarks import (
     frechet,
     inversion,
     latent,
+    melnet,
     mnist,
     motion,
     package,
@@ -42,6 +43,8 @@ app.command("pitch")(pitch.main)
 app.command("mnist")(mnist.main)
 app.command("cmelgan-quality")(cmelgan.quality)
 app.command("cmelgan-speed")(cmelgan.speed)
+app.command("melnet-quality")(melnet.quality)
+app.command("melnet-speed")(melnet.speed)
 app.command("tuning")(tuning.main)
 app.command("latent")(latent.main)
 app.command("motion")(motion.main)

@@ -120,6 +120,16 @@ CMELGAN_SETS = {
     "control": "the published recipe, trained as long",
     "noise": "noise with the levels of every band",
 }
+MELNET_COLUMNS = (*CMELGAN_COLUMNS[:3], ("KAD", "kad", ".2f"), *CMELGAN_COLUMNS[3:])
+MELNET_SETS = CMELGAN_SETS | {
+    "cmelgan": "what `cmelgan` makes",
+    "few": "what the model makes, as few as of the published recipe",
+}
+MELNET_LIKELIHOODS = {
+    "a Gaussian for each class and band": "independent",
+    "AR(1): one that knows the frame before": "ar1",
+    "`melnet_small`": "model",
+}
 # What a judge says depends on the architecture; columns that none of a table's rows has are left out.
 VARIANT_COLUMNS = (
     ("steps", ("steps",), ".0f"),
@@ -239,6 +249,13 @@ def with_pitch_table(page):
     return between(page, "<!-- pitch:begin -->", "\n\n".join(pitch_findings()), "<!-- pitch:end -->")
 
 
+def with_melnet_table(page):
+    """The text of docs/melnet.md with what was measured made anew."""
+    return between(
+        page, "<!-- melnet:begin -->", "\n\n".join(melnet_findings("images")), "<!-- melnet:end -->"
+    )
+
+
 def between(text, begin, inner, end):
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(begin)
@@ -282,6 +299,7 @@ TUTORIALS = {
     "docs/cmelgan.md": with_cmelgan_table,
     "docs/pitch.md": with_pitch_table,
     "docs/export.md": with_export_table,
+    "docs/melnet.md": with_melnet_table,
 }
 
 
@@ -333,6 +351,7 @@ def results_page():
         *latent_section(),
         *motion_section(),
         *cmelgan_section(),
+        *melnet_section(),
         *student_section(),
         "## Every result file",
         "\n".join(map(origin, results.names())),
@@ -511,6 +530,87 @@ def trained_for(training):
         f"{found['epochs']} epochs, {found['core_minutes']:.0f} minutes of one core ({name})"
         for name, found in training.items()
     )
+
+
+def melnet_section():
+    """MelNet."""
+    findings = list(melnet_findings("../docs/images"))
+    if findings:
+        yield "## MelNet"
+        yield from findings
+
+
+def melnet_findings(images):
+    """Paragraphs and tables; ``images`` is where the sheet lies, as seen from the page."""
+    if "melnet_quality" in results.names():
+        values = results.read("melnet_quality").values
+        yield (
+            f"Negative log-likelihood of {values['held_out_files']} files of {values['held_out_recordings']} "
+            "recordings that nobody was trained on, nats for each number of the standardised spectrogram; "
+            "lower is better, and a difference of 0.69 is one bit."
+        )
+        nats = values["nats_per_number"]
+        rows = [[title, shown(nats[name], ".3f")] for title, name in MELNET_LIKELIHOODS.items()]
+        yield table(["", "nats per number"], rows)
+        yield (
+            "Samples, judged as those of the conditional MelGAN are. Distances of few are larger: those of "
+            "the published recipe are to be compared with as few of the model."
+        )
+        rows = [
+            [title, *(shown(values["sets"][name].get(key), form) for _, key, form in MELNET_COLUMNS)]
+            for name, title in MELNET_SETS.items()
+            if name in values["sets"]
+        ]
+        yield table(["", *(heading for heading, _, _ in MELNET_COLUMNS)], rows)
+        yield f"![Real spectrograms above what was made]({images}/melnet_sheet.png)"
+    for backend in BACKENDS:
+        if (name := f"melnet_speed_{backend}") in results.names():
+            yield from melnet_speed(results.read(name).values)
+
+
+def melnet_speed(values):
+    """Paragraphs and tables of one backend."""
+    large, small = (values["drawing"][size] for size in ("large", "small"))
+    yield (
+        f"Drawing with {values['backend']} on one core, {values['depth']} layers of {values['units']} units, "
+        f"a grid of {large['frames']} x {large['bands']}: {large['drawn_seconds']:.2f} s, "
+        f"{large['frames_per_second']:.0f} frames a second, and {large['frames_per_second_of_8']:.0f} of "
+        f"eight at once. With the whole network for each number it would be {large['predicted_seconds']:.0f} "
+        f"s: {large['frames'] * large['bands']:,} passes of {1000 * large['pass_seconds']:.0f} ms, "
+        f"{large['predicted_times_as_fast']:,.0f} times as long. On a grid of {small['frames']} x "
+        f"{small['bands']}, where that was done, it took {small['recomputed_seconds']:.2f} s, "
+        f"{small['times_as_fast']:.0f} times as long; the same reckoning predicts "
+        f"{small['predicted_seconds']:.2f} s. The numbers differ by up to {small['largest_difference']:.0e}. "
+        f"The student project drew {values['published']['frames_per_second']} frames a second on a T4."
+    )
+    rows = [
+        [cell, shown(found["median_seconds"], ".3f"), shown(found.get("times_as_fast_as_baseline"), ".2f")]
+        for cell, found in values["training"].items()
+    ]
+    yield f"A training step of {values['layers']} layers alone, beside PyTorch's `nn.GRU`, the baseline:"
+    yield table(["layers", "step / s", "times as fast"], rows)
+    rows = [
+        [
+            name,
+            shown(found["median_seconds"], ".2f"),
+            shown(found["kilohertz"], ".0f"),
+            shown(found.get("frames_per_second_of_1"), ".0f"),
+            shown(found.get("frames_per_second_of_8"), ".0f"),
+        ]
+        for name, found in values["presets"].items()
+    ]
+    yield table(
+        [
+            "model",
+            "training step / s",
+            "sound per second of training / kHz",
+            "frames drawn a second",
+            "eight",
+        ],
+        rows,
+    )
+    slow, fast = values["published"]["training_kilohertz"]
+    yield f"The student project names {fast:.0f} kHz for its small network, {slow:.0f} kHz for its large one."
 
 
 def variants_section():

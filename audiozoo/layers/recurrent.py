@@ -18,7 +18,8 @@ class GRU(layers.GRU):
 
     Always returns the whole sequence and the final state. Where a GPU runs TensorFlow or PyTorch, the
     stock layer is left to itself, since there it calls cuDNN, and is not compiled by XLA. So it is where the
-    number of frames is not known, in a program to be exported: what converts programs knows its loop.
+    number of frames is not known, in a program to be exported: what converts programs knows its loop. On a
+    CPU under PyTorch it is PyTorch's own.
 
     Args:
         units: width of the state.
@@ -38,13 +39,27 @@ class GRU(layers.GRU):
     def __init__(self, units, **kwargs):
         super().__init__(units, return_sequences=True, return_state=True, **kwargs)
         self.stock = cudnn_is_faster()
+        self.native = keras.backend.backend() == "torch" and not self.stock
         # Keras forbids XLA for its own layer on TensorFlow, even where there is no cuDNN.
         self.supports_jit = not self.stock
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if self.stock or not isinstance(ops.shape(sequences)[1], int):
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        if self.native:
+            states = self._natively(ops.swapaxes(sequences, 0, 1), initial_state)
+            return ops.swapaxes(states, 0, 1), states[-1]
         return self.recur(self.project(sequences), initial_state)
+
+    def _natively(self, sequences, initial_state=None):
+        from audiozoo.layers.native_gru import native_gru
+
+        sequences = ops.cast(sequences, self.compute_dtype)
+        if initial_state is None:
+            initial_state = ops.zeros((sequences.shape[1], self.units), dtype=self.compute_dtype)
+        cell = self.cell
+        weights = [self._weight(each) for each in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+        return native_gru(sequences, ops.cast(initial_state, self.compute_dtype), *weights)
 
     def project(self, inputs):
         """What the inputs add to the three gates, all frames at once: ``(..., 3 * units)``."""
@@ -65,7 +80,7 @@ class GRU(layers.GRU):
         if self.stock:
             states, _ = super().call(ops.swapaxes(sequences, 0, 1))
             return ops.swapaxes(states, 0, 1)
-        return type(self).side_by_side([self], [sequences])
+        return self._natively(sequences) if self.native else self.side_by_side([self], [sequences])
 
     @staticmethod
     def side_by_side(cells, sequences):
@@ -78,7 +93,7 @@ class GRU(layers.GRU):
         Returns:
             ``(frames, batch, len(cells) * units)``.
         """
-        if cells[0].stock:
+        if cells[0].stock or cells[0].native:
             states = [cell.along(one) for cell, one in zip(cells, sequences, strict=True)]
             return ops.concatenate(states, axis=-1)
         projected = [cell.project(one) for cell, one in zip(cells, sequences, strict=True)]
