@@ -18,7 +18,7 @@ CONFIG = {
     "window_length": 256,
     "hop": 64,
     "clip_frames": FRAMES,
-    "depths": (2, 1, 1),
+    "depths": (1, 1, 1),
     "units": UNITS,
     "components": 3,
     "extractor": "four_way",
@@ -198,7 +198,7 @@ def test_a_seed_repeats_and_a_length_is_what_was_asked_for():
     "change, message",
     [
         ({"clip_frames": 8}, "clip_frames must be one more than a multiple of 2, .*; got 8"),
-        ({"num_mels": 7}, "num_mels must be a multiple of 2; got 7"),
+        ({"num_mels": 7, "depths": (1, 1, 1, 1)}, "num_mels must be a multiple of 2; got 7"),
         ({"depths": (1,)}, r"depths must be at least two numbers; got \(1,\)"),
         ({"components": 0}, "components must be a whole number of at least 1; got 0"),
         ({"extractor": "one_way"}, "extractor must be one of two_way, four_way; got 'one_way'"),
