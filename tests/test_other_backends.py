@@ -15,7 +15,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 GENERATORS = {path for name in ("gan", "melnet") for path in (TESTS / "models").glob(f"test_*{name}*.py")}
-# The student projects' networks, which nobody plays: on JAX they take minutes to compile. Their layers do not.
+# The student projects' networks, which nobody plays: on JAX they alone take minutes to compile.
 SEEDS = set((TESTS / "models").glob("test_*_seed.py"))
 # Several processes for each backend, so that two cores share what is long on JAX, which compiles every shape.
 PARTS = {
