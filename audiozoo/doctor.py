@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from audiozoo import __version__, backend
-from audiozoo.errors import AudioZooError, one_line
+from audiozoo.errors import AudioZooError, MissingDependency, one_line
 
 PRESET = "ddsp_violin_mingru"  # the smallest one that plays a note
 NOTE_HZ, SECONDS = 440.0, 0.5
@@ -87,12 +87,12 @@ def look_at_packages(problems):
 
 def look_at_extras(problems):
     """Of each extra, what of it is missing. None of them is needed for what is not asked of it."""
-    names = importlib.metadata.metadata("audiozoo").get_all("Provides-Extra") or []
     optional = [
         requirement
         for requirement in _requirements()
         if requirement.marker and not requirement.marker.evaluate({"extra": ""})
     ]
+    names = importlib.metadata.metadata("audiozoo").get_all("Provides-Extra") or []
     found = {}
     for name in names:
         lacking = [
@@ -206,7 +206,14 @@ PARTS = {
 def _requirements():
     from packaging.requirements import Requirement
 
-    return [Requirement(line) for line in importlib.metadata.requires("audiozoo") or []]
+    try:
+        lines = importlib.metadata.requires("audiozoo") or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingDependency(
+            "audiozoo is not installed, only found, so what it needs is not known. "
+            f"pip install -e {Path(__file__).parents[1]}"
+        ) from error
+    return [Requirement(line) for line in lines]
 
 
 def _version(package):

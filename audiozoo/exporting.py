@@ -197,7 +197,7 @@ def _write(exported, format, path):  # noqa: A002
 
     try:
         FORMATS[format].write(function, specs, str(path))
-    except AudioZooError:
+    except (AudioZooError, OSError):
         raise
     except Exception as error:  # converters raise whatever they stumble over
         raise ExportError(
@@ -372,6 +372,7 @@ def _description(model, exported, name, format, path, difference):  # noqa: A002
         "inputs": {key: described(array) for key, array in exported.inputs.items()},
         "outputs": {key: described(array) for key, array in exported.outputs.items()},
         "sample_rate_hz": getattr(model, "sample_rate", None),
+        "settings": exported.settings or None,
         "weights_license": card.weights_license if card else "not stated",
         "training_data": card.training_data if card else None,
         "limits": card.limits if card else None,
@@ -391,19 +392,21 @@ def _page(found):
         entries="{" + ", ".join(f'"{name}": {name}' for name in inputs) + "}",
         outputs=", ".join(outputs) + ("," if len(outputs) == 1 else ""),
     )
-    rate = f"Sample rate: {found['sample_rate_hz']} Hz.\n\n" if "sample_rate_hz" in found else ""
+    known = {"sample_rate_hz": found.get("sample_rate_hz")} | found.get("settings", {})
+    known = ", ".join(f"`{name}` {value}" for name, value in known.items() if value is not None)
+    known = f"To be known: {known}.\n\n" if known else ""
     data = f"\nTrained on: {found['training_data']}.\n" if "training_data" in found else ""
     limits = f"\nLimits: {found['limits']}.\n" if "limits" in found else ""
     return f"""\
 # {found["preset"]}, {found["format"]}
 
-`{found["file"]}` is the {found["architecture"]} of the preset `{found["preset"]}`. It needs no audiozoo.
+`{found["file"]}` is `{found["preset"]}`, a {found["architecture"]}. It needs no audiozoo.
 
 {_table("input", inputs)}
 
 {_table("output", outputs)}
 
-{rate}An axis with a name may have any length. From arrays of these names:
+{known}An axis with a name may have any length. From arrays of these names:
 
 ```python
 {code}

@@ -74,6 +74,17 @@ def test_a_package_that_is_missing_or_old_is_named_with_its_remedy(monkeypatch):
     assert problems_of("extras") == ({"latent": "lacks umap-learn", "nothing": "there"}, [])
 
 
+@on_one_backend
+def test_a_checkout_that_is_not_installed_is_a_problem(monkeypatch):
+    def requires(name):
+        raise doctor.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", requires)
+    monkeypatch.setattr(doctor, "PARTS", {"packages": doctor.look_at_packages})
+    (problem,) = doctor.examine()["problems"]
+    assert problem.startswith("packages: audiozoo is not installed, only found")
+
+
 def create_metadata(extras):
     from email.message import Message
 

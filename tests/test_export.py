@@ -201,6 +201,12 @@ def test_a_compact_code_is_filled_up_by_its_centre():
     assert exported.inputs["latent"].shape == ("batch", "frames", 2)
 
 
+def test_spectrograms_say_by_which_settings_they_fit():
+    assert cmelgan().exported().settings["hop"] == spectral().exported().settings["hop"] == 64
+    assert vocoder().exported().settings == vocoder().spectrogram.settings()
+    assert ddsp().exported().settings == {"hop": 80, "most_frames": 262144}
+
+
 def test_beside_the_file_stands_what_it_is(tmp_path):
     model = digits()
     model.preset = Preset(

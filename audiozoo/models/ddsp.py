@@ -16,7 +16,7 @@ from audiozoo.arguments import check_range, check_whole
 from audiozoo.data.audio_io import mono_at_rate, validate_audio
 from audiozoo.data.features import block_length, extract_features, loudness_statistics
 from audiozoo.dsp.filters import convolve_in_blocks, filter_noise, looped_noise
-from audiozoo.dsp.oscillators import cycles_of_steps, glide, phase_steps
+from audiozoo.dsp.oscillators import MOST_FRAMES, cycles_of_steps, glide, phase_steps
 from audiozoo.dsp.pitch import hz_to_midi
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.dsp.tables import read_table
@@ -275,6 +275,7 @@ class DDSPDecoder(AudioModel):
             function=self._sound_without_fft,
             reference=self._sound_of_looped_noise,
             example=self._features_of_singing,
+            settings={"hop": self.hop, "most_frames": MOST_FRAMES},
         )
 
     def _sound_without_fft(self, inputs):

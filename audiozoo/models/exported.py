@@ -30,6 +30,7 @@ class Exported:
             numbers, no loop of our own. Lengths are read by ``ops.shape``: they may be unknown.
         reference: dict of arrays to dict of arrays; the same by the ways in which the model is played.
         example: audio ``(2, samples)`` at the model's sample rate to real inputs, a batch of two.
+        settings: what else who makes the inputs or takes the outputs must know, such as ``hop``.
     """
 
     inputs: dict[str, Array]
@@ -37,3 +38,4 @@ class Exported:
     function: Callable
     reference: Callable
     example: Callable
+    settings: dict = dataclasses.field(default_factory=dict)

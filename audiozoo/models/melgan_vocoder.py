@@ -518,6 +518,7 @@ class MelGANVocoder(AdversarialModel):
             function=lambda inputs: {"audio": played._sound_of_any_length(inputs["mel"])},
             reference=lambda inputs: {"audio": self.vocode(inputs["mel"])},
             example=lambda audio: {"mel": self.mel(audio)},
+            settings=self.spectrogram.settings(),
         )
 
     def _sound_of_any_length(self, mel):

@@ -6,6 +6,7 @@ code goes along with the sound, the output is linear, and ``AudioTransform`` und
 Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -216,7 +217,7 @@ class SpectralVAE(AudioVAE):
 
     def exported(self):
         self.transform.check_adapted()
-        return super().exported()
+        return dataclasses.replace(super().exported(), settings=self.transform.settings())
 
     def exported_output(self):
         frames = self.frames_of(self.clip_samples) if self.code_rate is None else "frames"

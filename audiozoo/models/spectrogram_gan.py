@@ -73,6 +73,7 @@ class SpectrogramGAN(SpectrogramGenerator, AdversarialModel, abstract=True):
             function=lambda inputs: {"mel": self.as_log10_mel(self.call(inputs))},
             reference=self._played_mel,
             example=self._example_noise,
+            settings=self.transform.settings(),
         )
 
     def _played_mel(self, inputs):
