@@ -43,7 +43,6 @@ MNIST_COLUMNS = (
     ("training, one core / s", "training_core_seconds", ".0f"),
 )
 VOCODER_COLUMNS = (
-    ("sound by", "method", ""),
     ("mel error / dB", "mel_error_db", ".2f"),
     ("spectral loss", "mss", ".2f"),
     ("log-spectral distance / dB", "log_spectral_distance_db", ".1f"),
@@ -749,8 +748,11 @@ def vocoder_section():
             "lacks phase alone. Mel error: mean absolute difference of the spectrograms in dB; spectral loss "
             "as elsewhere."
         )
-        rows = [[shown(row.get(key), form) for _, key, form in VOCODER_COLUMNS] for row in values["rows"]]
-        yield table([heading for heading, _, _ in VOCODER_COLUMNS], rows)
+        rows = [
+            [name, *(shown(row.get(key), form) for _, key, form in VOCODER_COLUMNS)]
+            for name, row in values["rows"].items()
+        ]
+        yield table(["sound by", *(heading for heading, _, _ in VOCODER_COLUMNS)], rows)
     if speeds:
         yield (
             "In turns with the published network in plain PyTorch, the baseline, one core: sound without "
