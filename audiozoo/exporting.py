@@ -163,7 +163,7 @@ class Format:
     Args:
         suffix: of its name.
         needs: names of packages to the modules that they bring.
-        write: function, list of ``tf.TensorSpec`` and path, to be written.
+        write: takes ``Exported``, a ``tf.TensorSpec`` for each of its inputs, and a path.
         opened: path to a function, dict of arrays to dict of arrays.
         batch: items in an input, or None for any number.
         runtime: the package that runs it.
@@ -191,18 +191,19 @@ def _write(exported, format, path):  # noqa: A002
         )
         for name, array in exported.inputs.items()
     ]
-
-    def function(*arrays):
-        return exported.function(dict(zip(exported.inputs, arrays, strict=True)))
-
     try:
-        FORMATS[format].write(function, specs, str(path))
+        FORMATS[format].write(exported, specs, str(path))
     except (AudioZooError, OSError):
         raise
     except Exception as error:  # converters raise whatever they stumble over
         raise ExportError(
             f"{format!r} cannot hold this model: {one_line(error)[:300]}. {_way_round(format)}"
         ) from error
+
+
+def _positional(exported):
+    """The function of as many tensors as there are inputs, in their order."""
+    return lambda *arrays: exported.function(dict(zip(exported.inputs, arrays, strict=True)))
 
 
 def _unsupported(format, operations):  # noqa: A002
@@ -217,11 +218,11 @@ def _way_round(format):  # noqa: A002
     return f"{others[0].upper()}{others[1:]}, or let the architecture's method 'exported' do without it."
 
 
-def write_saved_model(function, specs, path):
+def write_saved_model(exported, specs, path):
     """A SavedModel with one signature. It holds no gradients: it is not trained."""
     import tensorflow as tf
 
-    traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+    traced = tf.function(_positional(exported), autograph=False).get_concrete_function(*specs)
     module = tf.Module()
     module.weights = list(traced.variables)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -242,17 +243,22 @@ def opened_saved_model(path):
     return run
 
 
-def write_onnx(function, specs, path):
+def write_onnx(exported, specs, path):
     """An ONNX file. The converter writes what it does not know as it finds it: that is looked for."""
     import onnx
     import tensorflow as tf
     import tf2onnx
 
-    traced = tf.function(function, autograph=False, input_signature=specs)
+    traced = tf.function(_positional(exported), autograph=False, input_signature=specs)
     program, _ = tf2onnx.convert.from_function(traced, input_signature=specs, opset=ONNX_OPSET)
     unknown = {node.op_type for node in _nodes(program.graph) if not onnx.defs.has(node.op_type, node.domain)}
     if unknown:
         raise _unsupported("onnx", unknown)
+    for value in (*program.graph.input, *program.graph.output):
+        shape = (exported.inputs | exported.outputs)[value.name].shape
+        for dimension, axis in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+            if isinstance(axis, str):
+                dimension.dim_param = axis
     onnx.save(program, path)
 
 
@@ -273,12 +279,12 @@ def opened_onnx(path):
     return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def write_litert(function, specs, path):
+def write_litert(exported, specs, path):
     """A LiteRT file, of operations that every LiteRT has: none of TensorFlow's own."""
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        write_saved_model(function, specs, folder)
+        write_saved_model(exported, specs, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         try:
             program = converter.convert()

@@ -234,6 +234,16 @@ def test_beside_the_file_stands_what_it_is(tmp_path):
         assert text in page
 
 
+def test_axes_of_an_onnx_file_have_the_names_of_the_page(tmp_path):
+    needs("onnx")
+    import onnxruntime
+
+    found = audiozoo.export(waves(filters=(2, 2)), format="onnx", out=tmp_path / "out")
+    session = onnxruntime.InferenceSession(tmp_path / "out" / found["file"])
+    assert session.get_inputs()[0].shape == found["inputs"]["latent"]["shape"] == ["batch", "frames", 4]
+    assert session.get_outputs()[0].shape == found["outputs"]["audio"]["shape"] == ["batch", "8 * frames"]
+
+
 @pytest.mark.parametrize("format", exporting.FORMATS)
 def test_the_code_on_the_page_runs(format, tmp_path, monkeypatch):  # noqa: A002
     needs(format)
