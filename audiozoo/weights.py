@@ -94,7 +94,7 @@ def check_readable(path: str | os.PathLike) -> None:
 def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
     """Rewrite a ``.weights.h5`` in half precision; ``model.load_weights`` reads it into float32 variables.
 
-    Rounding moves a weight by at most 0.05 %, or 3e-8. Integers are kept as they are, large arrays packed.
+    Rounding moves a weight by at most 0.05 %, or 3e-8. Integers are kept. Large arrays are packed.
 
     Args:
         source: path of the file, saved from an uncompiled model (else the optimizer goes along).
