@@ -12,6 +12,8 @@ import typer
 
 from benchmarks import cmelgan, results, stopwatch
 
+COOLER = 0.8  # temperature
+
 # --- Quality ---
 
 
@@ -62,6 +64,8 @@ def quality(
     judge = cmelgan.Judge(crops, seed=seed)
     sets = {"training": cmelgan.training_set(crops), "held_out": cmelgan.held_out_set(crops)}
     sets |= {"noise": cmelgan.noise_set(crops, seed=seed), "samples": cmelgan.samples_of(made_by, seed=seed)}
+    each = cmelgan.JUDGED // len(crops.classes)
+    sets["cooler"] = few_of(made_by, each, crops.clip_frames, seed=seed, temperature=COOLER)
     if beside:
         sets["cmelgan"] = cmelgan.samples_of(audiozoo.load(beside), seed=seed)
     if control:
@@ -130,9 +134,9 @@ def gaussian_likelihoods(known, known_labels, spectrograms, labels):
     return {name: float(np.mean(np.concatenate(parts))) for name, parts in found.items()}
 
 
-def few_of(model, each, frames, *, seed):
+def few_of(model, each, frames, *, seed, **settings):
     """So many spectrograms of each class, cut to equal length, in levels as the data have them."""
-    made = [model.log_mel(model.sample(name, each, seed=seed)) for name in model.classes]
+    made = [model.log_mel(model.sample(name, each, seed=seed, **settings)) for name in model.classes]
     return np.maximum(np.concatenate(made)[:, :frames], 0.0), np.repeat(np.arange(len(made)), each)
 
 

@@ -121,6 +121,7 @@ CMELGAN_SETS = {
 }
 MELNET_COLUMNS = (*CMELGAN_COLUMNS[:3], ("KAD", "kad", ".2f"), *CMELGAN_COLUMNS[3:])
 MELNET_SETS = CMELGAN_SETS | {
+    "cooler": "the same at a temperature of 0.8",
     "cmelgan": "what `cmelgan` makes",
     "few": "what the model makes, as few as of the published recipe",
 }
