@@ -354,6 +354,8 @@ def test_a_folded_vocoder_is_a_copy():
 def test_what_cannot_be_exported_says_so(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="a AudioModel does not say what of it is to be exported"):
         AudioModel().exported()
+    with pytest.raises(ExportError, match="a name, a path or a model of the zoo; got a Dense"):
+        audiozoo.export(keras.layers.Dense(1), format="saved_model", out=tmp_path / "out")
     with pytest.raises(StatisticsMissing):
         audiozoo.export(CMelGAN(), format="saved_model", out=tmp_path / "out")
     with pytest.raises(ValueError, match="format must be one of saved_model, onnx, litert; got 'mp3'"):
