@@ -445,8 +445,8 @@ def _name_of(preset):
 def _name_of_model(model):
     if not hasattr(model, "exported"):
         raise ExportError(
-            f"preset must be a name, a path or a model of the zoo; got a {type(model).__name__}. Derive its class "
-            "from audiozoo.models.AudioModel."
+            f"preset must be a name, a path or a model of the zoo; got a {type(model).__name__}. Derive its "
+            "class from audiozoo.models.AudioModel."
         )
     return model.preset.name if model.preset else re.sub(r"[^\w-]", "_", model.name)
 
