@@ -87,11 +87,11 @@ def layers_of(model):
     found, siblings = {}, {}
     for variable in model.weights:
         place = variable.path.rsplit("/", 1)[0]
-        # The model's own variables belong to its training, such as a VAE's beta; statistics of the training
-        # set are measured and not learned.
-        if place == model.name or re.fullmatch(r"audio_transform(_\d+)?", place):
+        # A VAE's beta belongs to its training; statistics of the training set are measured and not learned.
+        own = place == model.name
+        if (own and not variable.trainable) or re.fullmatch(r"audio_transform(_\d+)?", place):
             continue
-        first, _, below = place.partition("/")
+        first, _, below = (variable.name if own else place).partition("/")
         layer = renumbered(below or first, siblings)
         shapes, count = found.get(layer, ("", 0))
         shape = " x ".join(str(size) for size in variable.shape)
