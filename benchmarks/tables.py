@@ -87,9 +87,9 @@ def layers_of(model):
     found, siblings = {}, {}
     for variable in model.weights:
         place = variable.path.rsplit("/", 1)[0]
-        # A VAE's beta belongs to its training; statistics of the training set are measured and not learned.
-        own = place == model.name
-        if (own and not variable.trainable) or re.fullmatch(r"audio_transform(_\d+)?", place):
+        # A VAE's beta belongs to its training; statistics of the data are measured and not learned.
+        own, statistics = place == model.name, re.fullmatch(r"audio_transform(_\d+)?", place)
+        if (own and not variable.trainable) or (statistics and leaves_out_statistics(model)):
             continue
         first, _, below = (variable.name if own else place).partition("/")
         layer = renumbered(below or first, siblings)
@@ -97,6 +97,13 @@ def layers_of(model):
         shape = " x ".join(str(size) for size in variable.shape)
         found[layer] = (f"{shapes}, {shape}".lstrip(", "), count + int(np.prod(variable.shape)))
     return found
+
+
+def leaves_out_statistics(model):
+    """Whether a model says how many parameters it has, without what was measured: Keras counts all."""
+    import keras
+
+    return type(model).count_params is not keras.Model.count_params
 
 
 def renumbered(path, siblings):
