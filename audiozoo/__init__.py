@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 from audiozoo import backend
 
 if TYPE_CHECKING:
+    from audiozoo.exporting import export
     from audiozoo.registry import info, list_models
     from audiozoo.zoo import download, load
 
 __version__ = "0.1.0"
-__all__ = ["download", "info", "list_models", "load"]
+__all__ = ["download", "export", "info", "list_models", "load"]
 
 _HOME = {
     "download": "audiozoo.zoo",
+    "export": "audiozoo.exporting",
     "info": "audiozoo.registry",
     "list_models": "audiozoo.registry",
     "load": "audiozoo.zoo",

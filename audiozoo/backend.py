@@ -24,6 +24,13 @@ def choose() -> None:
             return
 
 
+def active() -> str | None:
+    """Name of the backend that Keras computes with, or will when it is imported; None if there is none."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].config.backend()
+    return os.environ.get("KERAS_BACKEND")
+
+
 def check() -> None:
     """Say why Keras could not be imported, if it could not.
 

@@ -36,6 +36,14 @@ class Algorithm(StrEnum):
     hyperband = "hyperband"
 
 
+class ExportFormat(StrEnum):
+    """A kind of file that runs without audiozoo."""
+
+    saved_model = "saved_model"
+    onnx = "onnx"
+    litert = "litert"
+
+
 class Objective(StrEnum):
     """What a search minimises."""
 
@@ -380,6 +388,49 @@ def tune(
         print("This worker is done; the chief writes the result.")
     else:
         print(audiozoo.tuning.summary(result, objective.value))
+
+
+@app.command()
+def export(
+    preset: PresetArgument,
+    file_format: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="TensorFlow's own, ONNX, or LiteRT, formerly TensorFlow Lite."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write into.", show_default="exports/PRESET_FORMAT")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a preset to a file that runs without audiozoo, once it was found to sound the same."""
+    import audiozoo
+
+    found = audiozoo.export(preset, format=file_format.value, out=out)
+    if as_json:
+        print_json(found)
+    else:
+        megabytes, difference = found["bytes"] / 1e6, found["largest_difference"]
+        print(
+            f"{Path(found['folder']) / found['file']}: {megabytes:.1f} MB, differs from the preset by "
+            f"{difference:.1g} of its loudest"
+        )
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Examine this installation: versions, backend, devices, cache, extras, weights, and a sound.
+
+    The exit status is 1 where something is broken; the report says what to do.
+    """
+    from audiozoo import doctor as examination
+
+    found = examination.examine()
+    if as_json:
+        print_json(found)
+    else:
+        print(examination.report(found))
+    if found["problems"]:
+        raise typer.Exit(1)
 
 
 def _apart(source, output):

@@ -62,6 +62,10 @@ class SearchError(AudioZooError, ValueError):
     """A search for hyper-parameters that cannot start, or has found nothing."""
 
 
+class ExportError(AudioZooError, RuntimeError):
+    """A model that cannot be written in a format, or a written one that does not agree with it."""
+
+
 class MissingDependency(AudioZooError, ImportError):
     """A package that this needs is not installed."""
 

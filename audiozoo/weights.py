@@ -15,6 +15,7 @@ from audiozoo.errors import IncompatiblePreset, OutputError, WeightsCorrupt, Wei
 from audiozoo.registry import Preset, Weights
 
 LARGEST_HALF = 65504.0  # the largest number in half precision
+PACKED_FROM = 1000  # numbers in an array; a smaller one grows when it is packed
 
 
 def locate(preset: Preset, *, offline: bool | None = None) -> Path:
@@ -93,7 +94,7 @@ def check_readable(path: str | os.PathLike) -> None:
 def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
     """Rewrite a ``.weights.h5`` in half precision; ``model.load_weights`` reads it into float32 variables.
 
-    Rounding moves a weight by at most 0.05 %, or 3e-8. Integers are kept as they are.
+    Rounding moves a weight by at most 0.05 %, or 3e-8. Integers are kept. Large arrays are packed.
 
     Args:
         source: path of the file, saved from an uncompiled model (else the optimizer goes along).
@@ -123,7 +124,8 @@ def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
 
         def copy(name, item):
             if isinstance(item, h5py.Dataset):
-                item_copy = half.create_dataset(name, data=halved(name, item[()]))
+                packing = {"compression": "gzip"} if item.size >= PACKED_FROM else {}
+                item_copy = half.create_dataset(name, data=halved(name, item[()]), **packing)
             else:
                 item_copy = half.require_group(name)
             item_copy.attrs.update(item.attrs)

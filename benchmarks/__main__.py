@@ -8,6 +8,7 @@ from audiozoo.errors import AudioZooError, one_line
 from benchmarks import (
     cmelgan,
     curves,
+    export,
     frechet,
     inversion,
     latent,
@@ -15,6 +16,7 @@ from benchmarks import (
     mnist,
     motion,
     package,
+    pitch,
     quality,
     report,
     scoring,
@@ -32,10 +34,12 @@ app.command("throughput")(throughput.main)
 app.command("baseline")(train_pytorch.main)
 app.command("curves")(curves.main)
 app.command("variants")(variants.main)
+app.command("export")(export.main)
 app.command("frechet")(frechet.main)
 app.command("package")(package.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
+app.command("pitch")(pitch.main)
 app.command("mnist")(mnist.main)
 app.command("cmelgan-quality")(cmelgan.quality)
 app.command("cmelgan-speed")(cmelgan.speed)

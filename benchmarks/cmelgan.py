@@ -4,6 +4,7 @@ if not __package__:
     import as_module  # noqa: F401
 
 
+import json
 import pathlib
 import warnings
 from typing import Annotated
@@ -14,7 +15,7 @@ import typer
 from benchmarks import results, stopwatch
 
 PICTURES = pathlib.Path(__file__).parents[1] / "docs" / "images"
-JUDGE_STEPS = 400  # of the classifier, each on 32 crops
+JUDGE_STEPS = 400  # of the classifier, each on 32 crops and as many that are no music
 JUDGED = 600  # spectrograms of each kind, a third of each class where there are three
 SHOWN = 6  # of each class on the sheet
 
@@ -34,9 +35,10 @@ def quality(
 ):
     """Judge spectrograms by a classifier that was trained on real ones, and draw a sheet of them.
 
-    The classifier learns from the files that the models were trained on. By its last hidden layer, sets are
-    compared with as many of those: files that nobody was trained on, what the models make, and noise that has
-    the right level and spread in every band of every class.
+    The classifier learns the classes from the files that the models were trained on, and to tell those from
+    what is no music though it has their bands: noise, and their own frames in another order. By its last
+    hidden layer, sets are compared with as many of those files: others that nobody was trained on, what the
+    models make, and the noise. Histories of both runs among the results say how long they were trained.
     """
     results.one_core()
     import audiozoo
@@ -64,7 +66,8 @@ def quality(
     values = {
         "model": model,
         "parameters": made_by.count_params(),
-        "trained_steps": settings.epochs * settings.steps_per_epoch,
+        "training": {"model": effort(made_by.preset.name)}
+        | ({"control": effort("cmelgan_control")} if control else {}),
         "held_out_files": len(crops.held_out),
         "held_out_recordings": len(recordings),
         "judge_steps": JUDGE_STEPS,
@@ -74,6 +77,13 @@ def quality(
         print(name, row)
     print(f"written: {results.write('cmelgan_quality', values, seed=seed)}")
     print(f"written: {sheet(made_by, sets)}")
+
+
+def effort(name):
+    """How long a run took whose history lies among the results."""
+    path = results.FOLDER / f"{name}_history.jsonl"
+    last = json.loads(path.read_text().splitlines()[-1])
+    return {"epochs": last["epoch"], "core_minutes": last["core_seconds"] / 60.0}
 
 
 def training_set(crops):
@@ -100,15 +110,19 @@ def held_out_set(crops):
 
 
 def noise_set(crops, *, seed):
-    """Independent numbers with the mean and deviation that each band of each class has in training."""
+    """Noise with the bands of the training set; see ``band_noise``."""
     log_mel, labels = training_set(crops)
-    random = np.random.default_rng(seed)
+    return band_noise(log_mel, labels, np.random.default_rng(seed)), labels
+
+
+def band_noise(log_mel, labels, random):
+    """Independent numbers with the mean and deviation that each band has in the spectrograms of a class."""
     made = np.empty_like(log_mel)
-    for label in range(len(crops.classes)):
+    for label in np.unique(labels):
         own = log_mel[labels == label]
         drawn = random.standard_normal(own.shape)
         made[labels == label] = own.mean(axis=(0, 1)) + own.std(axis=(0, 1)) * drawn
-    return np.maximum(made, 0.0), labels
+    return np.maximum(made, 0.0)
 
 
 def samples_of(model, *, seed):
@@ -119,7 +133,11 @@ def samples_of(model, *, seed):
 
 
 class Judge:
-    """A small network that was trained to tell the classes of real spectrograms.
+    """A small network that was trained to tell the classes of real spectrograms, and what is none of them.
+
+    A network that learns the classes alone hears the bands and no time: it accepts noise that has them. So
+    half of what this one learns from is wrong, and to be called that: noise with the bands of a class, and
+    spectrograms with their frames in another order.
 
     Args:
         crops: ``MelCrops``.
@@ -140,13 +158,20 @@ class Judge:
         # Where in time a sound is does not matter; at what height it is does.
         pooled = layers.Flatten()(ops.mean(maps, axis=1))
         features = layers.Dense(32, activation="relu")(layers.Dropout(0.3)(pooled))
-        scores = layers.Dense(len(crops.classes))(features)
+        scores = layers.Dense(len(crops.classes) + 1)(features)
         learner = keras.Model(picture, scores)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         learner.compile(keras.optimizers.Adam(1e-3), loss)
+        random = np.random.default_rng(seed)
         for step in range(JUDGE_STEPS):
             batch = crops.batch(step)
-            learner.train_on_batch(self.pictures(batch["log_mel"]), batch["label"])
+            log_mel, labels = batch["log_mel"], batch["label"]
+            half = len(log_mel) // 2
+            noise = band_noise(log_mel, labels, random)[:half]
+            shuffled = [item[random.permutation(len(item))] for item in log_mel[half:]]
+            items = np.concatenate([log_mel, noise, shuffled])
+            wrong = np.full(len(log_mel), len(crops.classes))
+            learner.train_on_batch(self.pictures(items), np.concatenate([labels, wrong]))
         self.network = keras.Model(picture, {"features": features, "scores": scores})
         self.real, self.real_features = real, self.outputs(real)["features"]
 
@@ -161,7 +186,8 @@ class Judge:
     def judgement(self, log_mel, labels):
         """How often the class is recognised, how far the set is from the real one, how far it spreads.
 
-        The spread is that within a class relative to the real one's, of features and of the spectrograms.
+        ``accuracy`` is that among the classes, ``accuracy_as_music`` what is not taken for wrong either. The
+        spread is that within a class relative to the real one's, of features and of the spectrograms.
         """
         from audiozoo.metrics import frechet_distance
 
@@ -171,7 +197,8 @@ class Judge:
             distance = frechet_distance(self.real_features, found["features"])
         return {
             "spectrograms": len(log_mel),
-            "accuracy": float(np.mean(found["scores"].argmax(axis=1) == labels)),
+            "accuracy": float(np.mean(found["scores"][:, :-1].argmax(axis=1) == labels)),
+            "accuracy_as_music": float(np.mean(found["scores"].argmax(axis=1) == labels)),
             "frechet_distance": float(distance),
             "spread_of_features": self.spread(found["features"], self.real_features, labels),
             "spread_of_spectrograms": self.spread(log_mel, self.real, labels),
@@ -221,8 +248,8 @@ def speed(
     """Time a training step of the published model, with its arithmetic and without waste; and grouped layers.
 
     Both steps train the large generator and discriminator on spectrograms of ten seconds; the one has the
-    second layer padded by 393 on every side, as published, the other has not. Grouped convolutions are timed
-    with the gradients of input and kernel, beside the stock layer.
+    second layer padded by 393 on every side and runs the generator again, as published, the other does not.
+    Grouped convolutions are timed with the gradients of input and kernel, beside the stock layer.
     """
     results.one_core()
     import keras
@@ -279,24 +306,41 @@ def layer_step(layer, shape):
 
 
 def train_rivals(batch_size):
-    """A training step of the published arithmetic, and of the same weights without waste."""
+    """A training step of the published arithmetic, and of the same weights without waste.
+
+    The published code runs the generator again in the discriminator's step, on the same noise, and takes its
+    gradient there too, since nothing is detached.
+    """
     import keras
 
     import audiozoo
     from audiozoo.data.pipelines import training_pairs
 
-    random = np.random.default_rng(0)
-    rivals = {}
-    for name, changes in {"baseline": {}, "ours": {"discriminator_factors": WITHOUT_WASTE}}.items():
-        model = audiozoo.load("cmelgan_seed_large", weights=False, **changes)
+    def step_of(model, optimizer, **settings):
+        model.compile(optimizer, **settings)
+        random = np.random.default_rng(0)
+        shape = (batch_size, model.clip_frames, model.num_mels)
         batch = {
-            "log_mel": random.uniform(0.0, 5.0, (batch_size, model.clip_frames, model.num_mels)).astype(
-                "float32"
-            ),
+            "log_mel": random.uniform(0.0, 5.0, shape).astype("float32"),
             "noise": random.standard_normal((batch_size, model.latent_dim), dtype="float32"),
             "label": np.zeros(batch_size, "int32"),
         }
         inputs, target = training_pairs(batch)
-        model.compile(keras.optimizers.Adam(1e-6))
-        rivals[name] = lambda model=model, inputs=inputs, target=target: model.train_on_batch(inputs, target)
-    return rivals
+        return lambda: model.train_on_batch(inputs, target)
+
+    def made(**changes):
+        return audiozoo.load("cmelgan_seed_large", weights=False, **changes)
+
+    class GeneratorAlone(keras.Model):
+        def __init__(self, model):
+            super().__init__()
+            self.generator, self.clip_frames = model.generator, model.clip_frames
+            self.num_mels, self.latent_dim = model.num_mels, model.latent_dim
+
+        def call(self, inputs, training=False):
+            return self.generator(inputs["noise"], inputs["label"], training=training)
+
+    published = step_of(made(), keras.optimizers.Adam(1e-6))
+    again = step_of(GeneratorAlone(made()), keras.optimizers.SGD(1e-9), loss="mse")
+    without_waste = step_of(made(discriminator_factors=WITHOUT_WASTE), keras.optimizers.Adam(1e-6))
+    return {"baseline": lambda: (published(), again()), "ours": without_waste}

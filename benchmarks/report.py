@@ -43,7 +43,6 @@ MNIST_COLUMNS = (
     ("training, one core / s", "training_core_seconds", ".0f"),
 )
 VOCODER_COLUMNS = (
-    ("sound by", "method", ""),
     ("mel error / dB", "mel_error_db", ".2f"),
     ("spectral loss", "mss", ".2f"),
     ("log-spectral distance / dB", "log_spectral_distance_db", ".1f"),
@@ -103,6 +102,7 @@ TREMOR_COLUMNS = (
 CMELGAN_COLUMNS = (
     ("spectrograms", "spectrograms", ""),
     ("class recognised", "accuracy", ".0%"),
+    ("and as music", "accuracy_as_music", ".0%"),
     ("Fréchet distance", "frechet_distance", ".1f"),
     ("spread of features", "spread_of_features", ".2f"),
     ("spread of spectrograms", "spread_of_spectrograms", ".2f"),
@@ -165,6 +165,21 @@ LATENT_COLUMNS = (
     ("core seconds", ("report", "core_seconds"), ".0f"),
 )
 WAY_KEYS = ("step_deviations", "loudness_db_per_second", "centroid_octaves_per_second")
+PITCH_COLUMNS = (
+    ("right within 50 cents", ("mean", "raw_pitch_accuracy"), ".3f"),
+    ("right but for octaves", ("mean", "raw_chroma_accuracy"), ".3f"),
+    ("voiced that are called so", ("mean", "voicing_recall"), ".3f"),
+    ("unvoiced that are called voiced", ("mean", "voicing_false_alarm"), ".3f"),
+    ("times real time, one core", ("times_real_time",), ".0f"),
+)
+EXPORT_COLUMNS = (
+    ("preset", "preset", ""),
+    ("format", "format", ""),
+    ("weights", "weights", ""),
+    ("MB", "megabytes", ".1f"),
+    ("difference from the model", "largest_difference", ".1e"),
+    ("times as fast as Keras", "times_as_fast_as_baseline", ".2f"),
+)
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -213,11 +228,21 @@ def with_motion_tables(tutorial):
     return between(tutorial, "<!-- tremor:begin -->", tremor_table(), "<!-- tremor:end -->")
 
 
+def with_export_table(page):
+    """The text of docs/export.md with its table of files made anew."""
+    return between(page, "<!-- export:begin -->", export_table(), "<!-- export:end -->")
+
+
 def with_cmelgan_table(page):
     """The text of docs/cmelgan.md with what was measured made anew."""
     return between(
         page, "<!-- cmelgan:begin -->", "\n\n".join(cmelgan_findings("images")), "<!-- cmelgan:end -->"
     )
+
+
+def with_pitch_table(page):
+    """The text of docs/pitch.md with what was measured made anew."""
+    return between(page, "<!-- pitch:begin -->", "\n\n".join(pitch_findings()), "<!-- pitch:end -->")
 
 
 def with_melnet_table(page):
@@ -268,6 +293,8 @@ TUTORIALS = {
     "docs/latent.md": with_latent_tables,
     "docs/motion.md": with_motion_tables,
     "docs/cmelgan.md": with_cmelgan_table,
+    "docs/pitch.md": with_pitch_table,
+    "docs/export.md": with_export_table,
     "docs/melnet.md": with_melnet_table,
 }
 
@@ -311,7 +338,9 @@ def results_page():
         *training_section(),
         *variants_section(),
         *frechet_section(),
+        *export_section(),
         *inversion_section(),
+        *pitch_section(),
         *vocoder_section(),
         *mnist_section(),
         *tuning_section(),
@@ -463,10 +492,11 @@ def cmelgan_findings(images):
     if "cmelgan_quality" in results.names():
         values = results.read("cmelgan_quality").values
         yield (
-            "A small network that learned the classes from the files that were trained on judges "
-            f"spectrograms of {values['held_out_files']} files of {values['held_out_recordings']} other "
-            "recordings, and what was made after training. Fréchet distances, in its last hidden layer, are "
-            "those to the files that were trained on; a spread is that within a class, relative to theirs."
+            "A small network that learned the classes from the files that were trained on, and to tell them "
+            "from noise with their bands and from frames in another order, judges spectrograms of "
+            f"{values['held_out_files']} files of {values['held_out_recordings']} other recordings, and what "
+            f"was made after {trained_for(values['training'])}. Fréchet distances, in its last hidden layer, "
+            "are to the files that were trained on; a spread is that within a class, relative to theirs."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in CMELGAN_COLUMNS)]
@@ -488,6 +518,14 @@ def cmelgan_findings(images):
                 rows.append([title, *(shown(at(found, keys), ".3g") for keys in SPEED_OF_LAYERS.values())])
             yield f"Grouped convolutions with their gradients, one core, {backend}:"
             yield table(["layer", *SPEED_OF_LAYERS], rows)
+
+
+def trained_for(training):
+    """How long the model and its control were trained, in words."""
+    return " and ".join(
+        f"{found['epochs']} epochs, {found['core_minutes']:.0f} minutes of one core ({name})"
+        for name, found in training.items()
+    )
 
 
 def melnet_section():
@@ -635,6 +673,27 @@ def frechet_section():
         yield table(["drawn by", *headings, "failed"], rows)
 
 
+def export_section():
+    """Exported files, a row a preset and format."""
+    if "export" in results.names():
+        yield "## Exported files"
+        yield (
+            "One item, 4 s of sound where it is sound, on one core, in turns with the preset itself as Keras "
+            "plays it on TensorFlow. Differences are shares of the largest number. Presets without released "
+            "weights have random ones."
+        )
+        yield export_table()
+
+
+def export_table():
+    """The rows of the exported files."""
+    rows = [
+        [shown(row[key], form) for _, key, form in EXPORT_COLUMNS]
+        for row in results.read("export").values["rows"]
+    ]
+    return table([heading for heading, _, _ in EXPORT_COLUMNS], rows)
+
+
 def inversion_section():
     """Spectrograms back to sound: one row a method."""
     if "inversion" in results.names():
@@ -649,6 +708,30 @@ def inversion_section():
         headings = [heading for heading, _, _ in INVERSION_COLUMNS]
         rows = [[shown(row.get(key), form) for _, key, form in INVERSION_COLUMNS] for row in values["rows"]]
         yield table(headings, rows)
+
+
+def pitch_section():
+    """Pitch trackers on recordings whose pitch is known."""
+    findings = list(pitch_findings())
+    if findings:
+        yield "## Pitch trackers"
+        yield from findings
+
+
+def pitch_findings():
+    """What was tracked, and a table with one row a tracker."""
+    if "pitch" in results.names():
+        values = results.read("pitch").values
+        yield (
+            f"{len(values['recordings'])} rendered recordings with true f0, "
+            f"{values['seconds_of_sound']:.0f} s in all; shares of frames as mir_eval defines them, means of "
+            "the recordings. What of a note is left in the room after its end counts as unvoiced."
+        )
+        rows = [
+            [name, *(shown(at(row, keys), form) for _, keys, form in PITCH_COLUMNS)]
+            for name, row in values["trackers"].items()
+        ]
+        yield table(["tracker", *(heading for heading, _, _ in PITCH_COLUMNS)], rows)
 
 
 def vocoder_section():
@@ -666,8 +749,11 @@ def vocoder_section():
             "lacks phase alone. Mel error: mean absolute difference of the spectrograms in dB; spectral loss "
             "as elsewhere."
         )
-        rows = [[shown(row.get(key), form) for _, key, form in VOCODER_COLUMNS] for row in values["rows"]]
-        yield table([heading for heading, _, _ in VOCODER_COLUMNS], rows)
+        rows = [
+            [name, *(shown(row.get(key), form) for _, key, form in VOCODER_COLUMNS)]
+            for name, row in values["rows"].items()
+        ]
+        yield table(["sound by", *(heading for heading, _, _ in VOCODER_COLUMNS)], rows)
     if speeds:
         yield (
             "In turns with the published network in plain PyTorch, the baseline, one core: sound without "

@@ -13,6 +13,7 @@ import pydantic
 
 FOLDER = pathlib.Path(__file__).parent / "results"
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "librosa", "swift-f0")
+PACKAGES += ("tf2onnx", "onnxruntime", "ai-edge-litert")
 
 
 class Machine(pydantic.BaseModel, extra="forbid", frozen=True):

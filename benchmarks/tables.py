@@ -87,16 +87,23 @@ def layers_of(model):
     found, siblings = {}, {}
     for variable in model.weights:
         place = variable.path.rsplit("/", 1)[0]
-        # The model's own variables belong to its training, such as a VAE's beta; statistics of the training
-        # set are measured and not learned.
-        if place == model.name or re.fullmatch(r"audio_transform(_\d+)?", place):
+        # A VAE's beta belongs to its training; statistics of the data are measured and not learned.
+        own, statistics = place == model.name, re.fullmatch(r"audio_transform(_\d+)?", place)
+        if (own and not variable.trainable) or (statistics and leaves_out_statistics(model)):
             continue
-        first, _, below = place.partition("/")
+        first, _, below = (variable.name if own else place).partition("/")
         layer = renumbered(below or first, siblings)
         shapes, count = found.get(layer, ("", 0))
         shape = " x ".join(str(size) for size in variable.shape)
         found[layer] = (f"{shapes}, {shape}".lstrip(", "), count + int(np.prod(variable.shape)))
     return found
+
+
+def leaves_out_statistics(model):
+    """Whether a model says how many parameters it has, without what was measured: Keras counts all."""
+    import keras
+
+    return type(model).count_params is not keras.Model.count_params
 
 
 def renumbered(path, siblings):

@@ -32,8 +32,8 @@ def main(
     results.one_core()
     if data is not None:
         values = quality(data, vocoder or released(), recordings, seconds)
-        for row in values["rows"]:
-            print(row)
+        for name, row in values["rows"].items():
+            print(name, row)
         print(f"written: {results.write('vocoder_quality', values)}")
     if repeats:
         import keras
@@ -88,7 +88,7 @@ def quality(data, presets, recordings, seconds):
             methods[name] = model.reconstruct
             methods[f"{name}, then Griffin-Lim, 32"] = inverted("vocoder", vocoder=model)
     methods["true magnitudes, PGHI"] = from_true_magnitudes
-    rows = [{"method": name} | scores(method, sounds, first) for name, method in methods.items()]
+    rows = {name: scores(method, sounds, first) for name, method in methods.items()}
     duration = sum(map(len, sounds)) / first.sample_rate
     return {"clips": names, "seconds_of_sound": duration, "settings": settings, "rows": rows}
 

@@ -9,10 +9,14 @@ changelog. A test never writes a golden file: a missing one is a failure.
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 
 import audiozoo
 from audiozoo.atomic import replacing
+from audiozoo.data.mels import log_mel_of
+from audiozoo.layers import MelSpectrogram
+from audiozoo.losses import mixture_negative_log_likelihood
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -69,12 +73,55 @@ def digit_outputs(model, image):
     }
 
 
+def mel_inputs():
+    """The bands of the chord, as a vocoder takes them."""
+    layer = MelSpectrogram(sample_rate=22050)
+    return {"mel": keras.ops.convert_to_numpy(layer(chord(22050)["audio"][None]))[0]}
+
+
+def glide():
+    """Three tenths of a second at 16 kHz: a sung octave of four harmonics that begins in silence."""
+    seconds = np.arange(4800) / 16000.0
+    phase = 2.0 * np.pi * np.cumsum(220.0 * 2.0 ** (seconds / 0.3)) / 16000.0
+    audio = sum(np.sin(k * phase) / k for k in range(1, 5)) * np.minimum(0.3, np.maximum(0.0, seconds - 0.05))
+    return {"audio": audio.astype("float32")}
+
+
+def pitch_outputs(model, audio):
+    """How likely every pitch is in every frame, and the pitch that follows."""
+    f0_hz, confidence = model.predict_f0(audio, model.sample_rate, threshold=0.0)
+    activations = model.activations(audio, model.sample_rate)
+    return {"activations": activations, "f0_hz": f0_hz, "confidence": confidence}
+
+
+def bands_inputs():
+    """The chord in the bands of a generator, and silence after it, as a clip of each of two classes."""
+    settings = {"sample_rate": 22050, "num_mels": 80, "window_length": 1024, "hop": 256}
+    log_mel = np.zeros((2, 128, 80), "float32")
+    found = log_mel_of(chord(22050)["audio"], **settings)
+    log_mel[:, : len(found)] = found
+    return {"known": log_mel, "label": np.array([0, 2], "int32")}
+
+
+def likelihood_outputs(model, known, label):
+    """How unlikely each number is: what is drawn would magnify differences."""
+    parameters = model.run_compiled(model.call, {"known": known, "label": label})
+    return {"nats": mixture_negative_log_likelihood(model.standardised(known), parameters)}
+
+
 # Inputs, and what to do with them, for each architecture that has a released preset.
 CASES = {
     "DDSPDecoder": (ddsp_inputs, ddsp_outputs),
+    "Crepe": (glide, pitch_outputs),
     "MnistVAE": (digit_inputs, digit_outputs),
     "Conv1DResnetVAE": (lambda: chord(8000), waveform_outputs),
     "SpectralVAE": (lambda: chord(44100), spectral_outputs),
+    "CMelGAN": (
+        dict,
+        lambda model: {name: model.sample(name, seed=0, seconds=1.6) for name in model.classes},
+    ),
+    "MelNet": (bands_inputs, likelihood_outputs),
+    "MelGANVocoder": (mel_inputs, lambda model, mel: {"audio": model.vocode(mel)}),
 }
 
 

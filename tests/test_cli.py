@@ -14,7 +14,7 @@ import soundfile
 
 import audiozoo
 from audiozoo import cli, registry
-from audiozoo.errors import AudioError, OutputError
+from audiozoo.errors import AudioError, ExportError, OutputError
 from audiozoo.registry import Card, Preset, Train, Weights, write_preset
 from audiozoo.weights import sha256_of
 
@@ -124,6 +124,8 @@ def test_errors_of_files_are_one_line(zoo, run):
         ["transfer", "in.wav", "out.wav", "--semitones", "100"],
         ["transfer", "in.wav", "out.wav", "--no-reverb", "--reverb", "room.wav"],
         ["stream", "tone", "--encoding", "mp3"],
+        ["export", "tone"],
+        ["export", "tone", "--format", "mp3"],
     ],
 )
 def test_wrong_usage_ends_with_2(zoo, run, words):
@@ -137,7 +139,7 @@ def test_help_documents_commands_and_exit_status(run):
     status, out, _ = run("--help")
     assert status == 0
     assert "Exit status: 0 done, 1 an error" in " ".join(out.split())
-    for command in ("list", "info", "download", "demo", "transfer", "stream", "train"):
+    for command in ("list", "info", "download", "demo", "transfer", "stream", "train", "export", "doctor"):
         assert f" {command} " in out
         assert run(command, "--help")[0] == 0
 
@@ -410,6 +412,31 @@ def test_tune_refuses_in_one_line_what_cannot_be_searched(run, tmp_path):
     found = run("tune", "mnist_vae", "--data", "digits", "--objective", "kad", "--out", tmp_path)
     assert "objective 'kad' is of sounds; MnistVAE makes images. Use 'val_loss'." in refused(found)
     assert run("tune", "mnist_vae", "--data", "digits", "--algorithm", "grid")[0] == 2
+
+
+@pytest.fixture
+def exporter(monkeypatch):
+    """Stands for ``audiozoo.export``."""
+    from audiozoo import exporting
+
+    result = {"folder": "exports/x", "file": "x.onnx", "bytes": 1_500_000, "largest_difference": 1.6e-6}
+    function = create_autospec(exporting.export, return_value=result)
+    monkeypatch.setattr(exporting, "export", function)
+    return function
+
+
+def test_export_says_where_the_file_is_and_how_good(exporter, run, tmp_path):
+    said = "exports/x/x.onnx: 1.5 MB, differs from the preset by 2e-06 of its loudest\n"
+    assert run("export", "ddsp_violin", "--format", "onnx")[:2] == (0, said)
+    exporter.assert_called_once_with("ddsp_violin", format="onnx", out=None)
+    status, out, _ = run("export", "./mine", "--format", "saved_model", "--out", tmp_path, "--json")
+    assert (status, json.loads(out)) == (0, exporter.return_value)
+    exporter.assert_called_with("./mine", format="saved_model", out=tmp_path)
+
+
+def test_export_refuses_in_one_line(exporter, run):
+    exporter.side_effect = ExportError("'onnx' has no operation IRFFT.\nUse another.")
+    assert "has no operation IRFFT. Use another." in refused(run("export", "tone", "--format", "onnx"))
 
 
 @pytest.mark.parametrize("error", [OutputError("cannot write demo:\nno"), AudioError("clip is\n  gone")])

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "metrics": {"errors", "data.audio_io"},
     # A code is described by what is heard of it: by descriptors and distances of sound, in pictures.
     "latent": NUMERICAL | {"metrics", "plots", "data.audio_io", "data.clips", "data.images", "data.pitch"},
-    "data": NUMERICAL | {"weights.cache_folder", "weights.network_is_forbidden"},
+    # One pitch tracker is a preset, which data.pitch loads by its name, as a user would.
+    "data": NUMERICAL | {"weights.cache_folder", "weights.network_is_forbidden", "zoo.load"},
     "plots": NUMERICAL | {"data.audio_io"},
     "models.base": NUMERICAL | {"registry", "weights"},
     # Changing the sound of a recording, or of a voice while it sings, needs its samples and features, no more
@@ -43,7 +44,8 @@ MAY_IMPORT = {
     | {"registry", "weights", "layers", "losses", "metrics", "data", "models", "zoo", "plots"},
     "tuning": NUMERICAL
     | {"registry", "weights", "losses", "metrics", "data", "models", "zoo", "training", "plots"},
-    "export": FOUNDATION | {"registry", "models", "zoo"},
+    "exporting": FOUNDATION | {"backend", "registry", "models", "zoo", "data.audio_io", "facade"},
+    "doctor": FOUNDATION | {"backend", "registry", "weights", "zoo", "facade"},
     "demo": FOUNDATION | {"registry", "zoo", "data", "plots", "facade"},
 }
 # The doors: they may import everything, and nothing behind them may import them.
@@ -61,10 +63,11 @@ LIGHT = {
     "weights": BACKENDS | {"keras"},
 }
 # These are at work before a command is known: light at the top, anything inside a function.
-LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "weights"}
+LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "weights", "doctor"}
 LIGHT_PARTS = LIGHT_AT_THE_TOP | set(LIGHT)
 
-ONE_BACKEND_MAY_BE_NAMED = {"data", "training", "tuning"}  # tf.data, distribution, TensorBoard: always lazily
+# tf.data, distribution, TensorBoard, converters, devices: always lazily.
+ONE_BACKEND_MAY_BE_NAMED = {"data", "training", "tuning", "exporting", "doctor"}
 ALSO_BY = {"layers/native_gru.py"}  # a kernel that Keras does not call
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 
@@ -151,6 +154,8 @@ def breaches_in(path, source):
         heavy = library in HEAVY or (library == "audiozoo" and part_of(name) not in LIGHT_PARTS)
         if part in LIGHT_AT_THE_TOP and heavy and not lazy:
             yield f"{where}:{line}: {part} may import {name} only inside a function, or commands start slowly"
+        if part == "data" and part_of(name) == "zoo" and not lazy:
+            yield f"{where}:{line}: models import data; data may import {name} only inside a function"
         if library in BACKENDS:
             if (
                 part not in ONE_BACKEND_MAY_BE_NAMED
@@ -213,6 +218,16 @@ def test_every_file_says_what_it_holds():
         ("dsp/x.py", "import audiozoo", "1: dsp may not import audiozoo"),
         ("dsp/x.py", "import tensorflow as tf", "may not name a backend"),
         ("data/x.py", "import tensorflow as tf", "import it inside the function"),
+        (
+            "data/x.py",
+            "from audiozoo.zoo import load",
+            "data may import audiozoo.zoo.load only inside a function",
+        ),
+        (
+            "data/x.py",
+            "def f():\n    from audiozoo.zoo import download",
+            "2: data may not import audiozoo.zoo.download",
+        ),
         ("training/x.py", "class A:\n    import tensorflow.data", "2: tensorflow may be missing"),
         ("registry.py", "def f():\n    import numpy", "2: registry may not import numpy"),
         ("cli.py", "from librosa import load", "1: cli may import librosa.load only inside a function"),
@@ -232,6 +247,7 @@ def test_a_breach_is_named_with_its_line(file, source, sentence):
         ("layers/x.py", "import keras\nimport numpy as np\nfrom audiozoo.dsp.filters import fft_convolve"),
         ("models/x.py", "from audiozoo.models.base import AudioModel\nfrom audiozoo.data import audio_io"),
         ("data/x.py", "def f():\n    import tensorflow as tf"),
+        ("data/x.py", "def f():\n    from audiozoo.zoo import load"),
         ("cli.py", "import audiozoo\ndef f():\n    from audiozoo.training import train"),
     ],
 )

@@ -16,6 +16,8 @@ TUTORIAL = (ROOT / "docs" / "vae.md").read_text(encoding="utf-8")
 TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
 LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
 MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
+PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
+EXPORT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -83,7 +85,18 @@ def test_the_python_of_the_pages_on_codes_runs_as_one_program(page, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION, "audiozoo"))
+def test_the_python_of_the_page_on_pitch_runs_as_one_program(tmp_path):
+    import soundfile
+
+    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
+    soundfile.write(tmp_path / "voice.wav", clip[sample_rate : 2 * sample_rate], sample_rate)
+    program, conversion = blocks(PITCH, "python")
+    assert "torchcrepe" in conversion  # a package of its own; tests/models/test_crepe.py has it
+    result = run_python("-c", program + "\nassert (f0_hz > 80).mean() > 0.5", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     words = [name, arguments.pop(0)] if name == "latent" else [name]
@@ -104,7 +117,7 @@ def test_the_extras_that_are_named_exist():
     metadata = configparser.RawConfigParser()
     metadata.read(ROOT / "setup.cfg")
     extras = set(metadata["options.extras_require"])
-    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + CONTRIBUTING)
+    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + EXPORT + CONTRIBUTING)
     assert named
     assert set(named) <= extras
 
@@ -119,7 +132,11 @@ def test_ci_installs_and_tests_as_the_readme_says():
 
 @pytest.mark.parametrize(
     "file",
-    ["README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion"))],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export")),
+    ],
 )
 def test_files_that_are_linked_exist(file):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / file).read_text(encoding="utf-8"))

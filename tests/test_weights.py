@@ -205,6 +205,12 @@ def test_halving_rounds_floats_and_keeps_everything_else(single, tmp_path):
         np.testing.assert_array_equal(layer["1"][()], np.arange(70000, dtype="uint32"))
 
 
+def test_what_repeats_is_packed(single, tmp_path):
+    halve(single(np.ones(5000)), tmp_path / "half.weights.h5")
+    with h5py.File(tmp_path / "half.weights.h5") as half:
+        assert half["layers/dense/vars/0"].id.get_storage_size() < 1000
+
+
 def test_halving_twice_gives_the_same_bytes(single, tmp_path):
     source = single(np.ones(100))
     halve(source, tmp_path / "a.weights.h5")

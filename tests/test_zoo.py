@@ -301,6 +301,13 @@ class TestBackend:
         backend.choose()
         assert os.environ.pop("KERAS_BACKEND", None) == chosen
 
+    def test_the_active_one_is_that_of_keras_or_else_the_chosen_one(self, monkeypatch):
+        assert backend.active() is None
+        monkeypatch.setenv("KERAS_BACKEND", "jax")
+        assert backend.active() == "jax"
+        monkeypatch.setitem(sys.modules, "keras", keras)
+        assert backend.active() == keras.config.backend()
+
     def test_a_choice_is_respected(self, installed, monkeypatch):
         installed("tensorflow", "torch")
         monkeypatch.setenv("KERAS_BACKEND", "torch")

@@ -1,6 +1,7 @@
-"""Fundamental frequency of one voice, by any of four trackers behind one function."""
+"""Fundamental frequency of one voice, by any of five trackers behind one function."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -36,7 +37,8 @@ def estimate_f0(audio, sample_rate, *, method="swift", hop=160, threshold=None):
         sample_rate: Hz.
         method: ``"swift"`` (swift-f0, a small network, MIT licence: as right as pYIN on real
             recordings at 20 times the speed), ``"yin"`` (our own; frame by frame), ``"pyin"``
-            (librosa; slow reference), ``"crepe"`` (the crepe package, where it is installed).
+            (librosa; slow reference), ``"crepe"`` (the preset ``crepe_tiny``: a large network, from the
+            waveform alone), ``"crepe_package"`` (its authors' package, where it is installed).
         hop: samples between frames, at ``sample_rate``.
         threshold: confidence from which a frame counts as voiced; by default the tracker's own.
 
@@ -147,15 +149,31 @@ def track_pyin(audio, sample_rate):
 
 
 def track_crepe(audio, sample_rate):
-    """CREPE (Kim et al., 2018) by the authors' package."""
+    """CREPE (Kim et al., 2018) by the smallest of the authors' networks, 10 ms apart."""
+    hop = max(1, round(0.01 * sample_rate))
+    f0_hz, confidence = crepe_tiny().predict_f0(audio, sample_rate, hop=hop, threshold=0.0)
+    return np.arange(len(f0_hz)) * (hop / sample_rate), f0_hz, confidence
+
+
+@functools.cache
+def crepe_tiny():
+    """The preset, loaded once: it is compiled at its first use."""
+    from audiozoo.zoo import load  # the one model that data knows, by its name
+
+    return load("crepe_tiny")
+
+
+def track_crepe_package(audio, sample_rate):
+    """CREPE by the authors' package, with the largest network."""
     try:
         import crepe
     except ImportError as error:
         raise MissingDependency(
-            "method='crepe' needs the crepe package, which is not installed. Install it with "
-            "pip install crepe (it downloads its weights), or use method='swift'."
+            "method='crepe_package' needs the crepe package, which is not installed. Install it with "
+            "pip install 'setuptools<81', then pip install --no-build-isolation crepe (which downloads its "
+            "weights), or use method='crepe', which needs nothing."
         ) from error
-    seconds, f0_hz, confidence, _ = crepe.predict(audio, sample_rate, viterbi=True, step_size=10, verbose=0)
+    seconds, f0_hz, confidence, _ = crepe.predict(audio, sample_rate, step_size=10, verbose=0)
     return seconds, f0_hz, confidence
 
 
@@ -165,4 +183,5 @@ TRACKERS = {
     "yin": (track_yin, 0.7),
     "pyin": (track_pyin, 0.5),
     "crepe": (track_crepe, 0.5),
+    "crepe_package": (track_crepe_package, 0.5),
 }

@@ -5,11 +5,13 @@ convolutions go channel by channel, and transposed ones are computed as convolut
 results here are the same to within rounding.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
 NARROW = 32  # filters: fewer at a time leave a processor idle (measured with TensorFlow and JAX)
 MOST_SPLIT = 32  # groups that are convolved one by one; a program of more takes minutes to compile
+MOST_PARTS = 8  # plain convolutions over time, on JAX: one product of matrices for each group overtakes more
 
 
 def convolve(signal, kernel, *, stride=1, dilation=1, groups=1):
@@ -30,7 +32,7 @@ def convolve(signal, kernel, *, stride=1, dilation=1, groups=1):
         ValueError: fewer steps than the kernel is wide; channels or filters that cannot be cut into groups.
     """
     check_convolution(signal, kernel, dilation, groups)
-    if groups == 1:
+    if groups == 1 or keras.backend.backend() == "torch":  # which is fast at it, and tells groups by shapes
         return ops.conv(signal, kernel, strides=stride, padding="valid", dilation_rate=dilation)
     if len(signal.shape) == 3:
         return grouped_over_time(signal, kernel, stride=stride, dilation=dilation, groups=groups)
@@ -87,32 +89,57 @@ def joined_groups(kernel, groups, together):
 
 
 def grouped_over_time(signal, kernel, *, stride, dilation, groups):
-    """A convolution over time in groups as a few plain ones, of ``stride`` steps at a time.
+    """A convolution over time in groups, as a few plain ones or as one batched product of matrices.
 
-    Blocks of ``stride`` steps become channels of one step, which takes the stride away. Groups that are
-    too narrow to keep a processor busy are convolved together.
+    Blocks of ``stride`` steps become channels of one step, which takes the stride away.
     """
-    width, _, filters = kernel.shape
-    length, channels = signal.shape[1:]
-    own, taps = filters // groups, -(-width // stride)
+    width, per_group, filters = kernel.shape
+    own, length, taps = filters // groups, signal.shape[1], -(-width // stride)
     blocks = (length - width) // stride + taps if stride > 1 else length
+    blocked = ops.pad(signal, ((0, 0), (0, max(0, blocks * stride - length)), (0, 0)))[:, : blocks * stride]
+    kernel = ops.pad(kernel, ((0, taps * stride - width), (0, 0), (0, 0)))
+    # Groups that are too narrow to keep a processor busy are convolved together.
     together = next(n for n in range(1, groups + 1) if groups % n == 0 and (n * own >= NARROW or n == groups))
     parts = groups // together
-    blocked = ops.pad(signal, ((0, 0), (0, max(0, blocks * stride - length)), (0, 0)))[:, : blocks * stride]
-    blocked = ops.reshape(blocked, (-1, blocks, stride, parts, channels // parts))
+    if parts > MOST_PARTS and keras.backend.backend() == "jax":
+        blocked = ops.reshape(blocked, (-1, blocks, stride, groups, per_group))
+        return multiplied_groups(blocked, kernel, taps=taps, dilation=dilation)
+    # The parts lie first, where each is one piece of memory.
+    blocked = ops.reshape(blocked, (-1, blocks, stride, parts, together * per_group))
+    blocked = ops.transpose(blocked, (3, 0, 1, 2, 4))
     kernel = joined_groups(kernel, groups, together)
-    kernel = ops.pad(kernel, ((0, taps * stride - width), (0, 0), (0, 0)))
-    kernel = ops.reshape(kernel, (taps, stride * channels // parts, filters))
+    kernel = ops.reshape(kernel, (taps, stride * together * per_group, parts, filters // parts))
+    kernel = ops.transpose(kernel, (2, 0, 1, 3))
     outputs = [
         ops.conv(
-            ops.reshape(blocked[:, :, :, part], (-1, blocks, stride * channels // parts)),
+            ops.reshape(part, (-1, blocks, stride * together * per_group)),
             own_kernel,
             padding="valid",
             dilation_rate=dilation,
         )
-        for part, own_kernel in enumerate(ops.split(kernel, parts, axis=-1))
+        for part, own_kernel in zip(ops.unstack(blocked, parts), ops.unstack(kernel, parts), strict=True)
     ]
     return ops.concatenate(outputs, axis=-1)
+
+
+def multiplied_groups(blocked, kernel, *, taps, dilation):
+    """A convolution in groups as one product of two matrices for each.
+
+    Args:
+        blocked: ``(batch, blocks, stride, groups, channels / groups)``.
+        kernel: ``(taps * stride, channels / groups, filters)``.
+        taps: blocks that an output sees, ``dilation`` apart.
+        dilation: blocks.
+    """
+    _, blocks, stride, groups, per_group = blocked.shape
+    filters, outputs = kernel.shape[-1], blocks - dilation * (taps - 1)
+    by_group = ops.reshape(ops.transpose(blocked, (3, 0, 1, 2, 4)), (groups, -1, blocks, stride * per_group))
+    seen = [by_group[:, :, first : first + outputs] for first in range(0, dilation * taps, dilation)]
+    seen = ops.reshape(ops.concatenate(seen, axis=-1), (groups, -1, taps * stride * per_group))
+    kernel = ops.reshape(kernel, (taps * stride * per_group, groups, filters // groups))
+    made = ops.matmul(seen, ops.transpose(kernel, (1, 0, 2)))
+    made = ops.transpose(ops.reshape(made, (groups, -1, outputs, filters // groups)), (1, 2, 0, 3))
+    return ops.reshape(made, (-1, outputs, filters))
 
 
 def convolve_transposed(signal, kernel, *, stride):
@@ -143,14 +170,15 @@ def convolve_transposed(signal, kernel, *, stride):
     kernel = ops.flip(ops.reshape(kernel, (*taps, channels, stride**axes * filters)), axis=list(range(axes)))
     around = [(count - 1, count - 1) for count in taps]
     padded = ops.pad(signal, [(0, 0), *around, (0, 0)])
-    steps = [size + count - 1 for size, count in zip(signal.shape[1:-1], taps, strict=True)]
+    sizes = ops.shape(signal)[1:-1]
+    steps = [size + count - 1 for size, count in zip(sizes, taps, strict=True)]
     output = ops.reshape(ops.conv(padded, kernel, padding="valid"), (-1, *steps, *[stride] * axes, filters))
     order = [
         axis for pair in zip(range(1, axes + 1), range(axes + 1, 2 * axes + 1), strict=True) for axis in pair
     ]
     output = ops.transpose(output, (0, *order, 2 * axes + 1))
     output = ops.reshape(output, (-1, *(size * stride for size in steps), filters))
-    ends = [(size - 1) * stride + width for size, width in zip(signal.shape[1:-1], widths, strict=True)]
+    ends = [(size - 1) * stride + width for size, width in zip(sizes, widths, strict=True)]
     return output[(slice(None), *(slice(0, end) for end in ends))]
 
 

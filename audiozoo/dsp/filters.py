@@ -5,9 +5,10 @@ import functools
 import numpy as np
 from keras import ops
 
-from audiozoo.dsp.spectra import hann_window, overlap_add
+from audiozoo.dsp.spectra import fourier_matrices, hann_window, overlap_add
 
 TAILS = ("overlap", "cut")
+LOOP_FRAMES = (199, 211)  # of ``looped_noise``
 
 
 @functools.lru_cache
@@ -27,7 +28,7 @@ def fir_basis(num_bands: int) -> np.ndarray:
     return (np.roll(responses, taps // 2, axis=-1) * hann_window(taps)).astype("float32")
 
 
-def filter_noise(noise, magnitudes, *, tails="overlap"):
+def filter_noise(noise, magnitudes, *, tails="overlap", transforms="fft"):
     """White noise shaped by one filter per frame.
 
     Args:
@@ -38,6 +39,7 @@ def filter_noise(noise, magnitudes, *, tails="overlap"):
             sides, so the filter is exactly zero-phase. ``"cut"``: each frame ends at its own last
             sample and the anticausal half wraps to the end of the frame, as in the published
             PyTorch code (acids-ircam/ddsp_pytorch); its spectrum is coarser.
+        transforms: see ``convolve``.
 
     Returns:
         ``(batch, frames * hop)`` audio.
@@ -48,19 +50,40 @@ def filter_noise(noise, magnitudes, *, tails="overlap"):
     if tails not in TAILS:
         raise ValueError(f"tails must be one of {TAILS}; got {tails!r}. Use 'overlap'.")
     noise, magnitudes = ops.convert_to_tensor(noise, "float32"), ops.convert_to_tensor(magnitudes, "float32")
-    frames, hop = noise.shape[1], noise.shape[2]
+    _, frames, hop = ops.shape(noise)
     taps = 2 * (magnitudes.shape[2] - 1)
     responses = ops.matmul(magnitudes, ops.convert_to_tensor(fir_basis(magnitudes.shape[2])))
     if tails == "overlap":
-        filtered = convolve(noise, responses, hop * -(-(hop + taps) // hop))
+        filtered = convolve(noise, responses, hop * -(-(hop + taps) // hop), transforms=transforms)
         return overlap_add(filtered, hop)[:, taps // 2 : taps // 2 + frames * hop]
     if taps > hop:
         raise ValueError(
             f"tails='cut' needs responses no longer than a frame; got {taps} taps and hop={hop}. "
             f"Use tails='overlap', or at most {hop // 2 + 1} bands."
         )
-    wrapped = ops.roll(ops.pad(responses, ((0, 0), (0, 0), (0, hop - taps))), -(taps // 2), axis=-1)
-    return ops.reshape(convolve(noise, wrapped, 2 * hop)[..., :hop], (-1, frames * hop))
+    later = ops.pad(responses[..., taps // 2 :], ((0, 0), (0, 0), (0, hop - taps)))
+    wrapped = ops.concatenate([later, responses[..., : taps // 2]], axis=-1)
+    filtered = convolve(noise, wrapped, 2 * hop, transforms=transforms)
+    return ops.reshape(filtered[..., :hop], (-1, frames * hop))
+
+
+def looped_noise(frames, hop):
+    """White noise without a generator, for programs that are to run where there is none: uniform in -1..1.
+
+    The sum, wrapped around, of two loops of noise whose lengths share no factor: a sample and a later one
+    have at most one of two terms in common, so they are independent, and all repeats after 41,989 frames.
+
+    Args:
+        frames: how many; a number or a tensor.
+        hop: samples of each.
+
+    Returns:
+        ``(1, frames, hop)``, the same every time.
+    """
+    random, index = np.random.default_rng(0), ops.arange(frames, dtype="int32")
+    loops = (random.random((length, hop), dtype="float32") for length in LOOP_FRAMES)
+    total = sum(ops.take(loop, ops.mod(index, len(loop)), axis=0) for loop in loops)
+    return (2.0 * (total - ops.floor(total)) - 1.0)[None]
 
 
 def fft_convolve(audio, response):
@@ -77,15 +100,54 @@ def fft_convolve(audio, response):
     return convolve(audio, response, samples + taps - 1)[:, :samples]
 
 
-def convolve(signal, response, length):
+def convolve_in_blocks(audio, response, block_size):
+    """``fft_convolve`` without an FFT, and for audio of any length, known or not.
+
+    Blocks of audio are taken as steps with a channel for each sample. From each step to those after it leads
+    a Toeplitz matrix of the response, and all of them are the kernel of a plain convolution.
+
+    Args:
+        audio: ``(batch, samples)``, a multiple of ``block_size``.
+        response: ``(taps,)``.
+        block_size: samples; the kernel has as many times the numbers of the response.
+
+    Returns:
+        ``(batch, samples)``.
+    """
+    taps, samples = response.shape[0], ops.shape(audio)[1]
+    steps = (taps + block_size - 2) // block_size + 1
+    width = steps * block_size
+    # Row i is the response i samples later: cut from copies of it, one after the other, one sample too early.
+    copies = ops.tile(ops.pad(response, ((0, width + 1 - taps),)), (block_size,))
+    rows = ops.reshape(copies[: block_size * width], (block_size, steps, block_size))
+    kernel = ops.flip(ops.transpose(rows, (1, 0, 2)), axis=0)
+    blocks = ops.reshape(audio, (-1, samples // block_size, block_size))
+    padded = ops.pad(blocks, ((0, 0), (steps - 1, 0), (0, 0)))
+    return ops.reshape(ops.conv(padded, kernel, padding="valid"), (-1, samples))
+
+
+def convolve(signal, response, length, *, transforms="fft"):
     """Linear convolution along the last axis, zero-padded or cut to ``length`` samples.
 
     ``length`` must hold the whole result, or aliasing in time would follow. The transform runs
     at the next length with small prime factors, which is up to twice as fast.
+
+    Args:
+        signal, response: ``(..., samples)``.
+        length: samples of the result.
+        transforms: ``"fft"``, or ``"matrices"``: as products with constant matrices, for programs that are to
+            run where there is no FFT. For short ones: a matrix of N samples has ``N^2`` numbers.
+
+    Returns:
+        ``(..., length)``.
     """
     from scipy.fft import next_fast_len
 
     size = next_fast_len(length, real=True)
+    if transforms == "matrices":
+        forth, back = fourier_matrices(size)
+        spectra = [ops.split(ops.matmul(x, forth[: x.shape[-1]]), 2, axis=-1) for x in (signal, response)]
+        return ops.matmul(ops.concatenate(complex_product(*spectra), axis=-1), back[:, :length])
     product = complex_product(ops.rfft(signal, size), ops.rfft(response, size))
     return ops.irfft(product, size)[..., :length]
 

@@ -55,6 +55,31 @@ def mel_filters(sample_rate, window_length, num_mels, *, lowest_hz=0.0, highest_
     return filters.astype("float32")
 
 
+def envelope_of_bands(log_mel, filters):
+    """Logarithms of magnitudes that are flat within each mel band, and pass smoothly from one to the next.
+
+    Between the peaks of two filters logarithms are interpolated; beyond the outermost they are continued.
+
+    Args:
+        log_mel: natural logarithms of mel magnitudes, tensor ``(..., bands)``.
+        filters: array ``(bins, bands)``, of ``mel_filters``.
+
+    Returns:
+        Natural logarithms ``(..., bins)``.
+    """
+    heights = filters / filters.max(axis=0)
+    total = heights.sum(axis=1, keepdims=True)
+    peaks = filters.argmax(axis=0)
+    nearest = np.abs(np.arange(len(filters))[:, None] - peaks).argmin(axis=1)
+    # Where a filter has fallen to all but nothing and there is no other, it counts in full.
+    shares = np.where(total > 1e-3, heights / np.maximum(total, 1e-3), np.eye(len(peaks))[nearest])
+    flat = np.log(filters.sum(axis=0))  # what a magnitude of 1 has in each band
+    offset = (flat @ shares.T).astype("float32")
+    return ops.matmul(log_mel, ops.convert_to_tensor(shares.T.astype("float32"))) - ops.convert_to_tensor(
+        offset
+    )
+
+
 def hz_to_mel(hz, scale):
     """Mel of frequencies in Hz, any shape, float64."""
     hz = np.asarray(hz, "float64")

@@ -14,6 +14,7 @@ from audiozoo.dsp.envelopes import check_envelope, frame_ramp, next_frame
 
 TILE_SAMPLES = 65536  # computed at once: a tile's few arrays stay in a core's cache, and memory is bounded
 HARMONICS_AT_ONCE = 20  # of the gradient: between them XLA is kept from computing everything anew
+MOST_FRAMES = 2**18  # of a sound whose length is not known when it is traced: 43 minutes at 10 ms
 STEP_BITS = 30  # of a cycle of phase, so that a sum of two fits in int32
 
 
@@ -42,7 +43,7 @@ def harmonic_bank(f0_hz, amplitudes, *, sample_rate, hop, envelope="linear", pha
     """
     check_envelope(envelope)
     f0_hz, amplitudes = ops.convert_to_tensor(f0_hz, "float32"), ops.convert_to_tensor(amplitudes, "float32")
-    frames, num_harmonics = amplitudes.shape[1], amplitudes.shape[2]
+    frames, num_harmonics = ops.shape(amplitudes)[1:]
     start_hz, end_hz = glide(f0_hz, envelope)
     if phase is None:
         phase = frame_phase(start_hz, end_hz, sample_rate=sample_rate, hop=hop)
@@ -161,7 +162,11 @@ def by_tiles(function, *arrays):
     Returns:
         What ``function`` gives, ``(batch, frames, channels)``.
     """
-    frames, samples = arrays[0].shape[1], arrays[0].shape[1] * arrays[0].shape[2]
+    frames = ops.shape(arrays[0])[1]
+    if not isinstance(frames, int):  # traced for any length, whose tiles cannot be counted: all is one
+        flat = function(*(ops.reshape(array, (-1, array.shape[2])) for array in arrays))
+        return map_each(lambda array: ops.reshape(array, (-1, frames, array.shape[1])), flat)
+    samples = frames * arrays[0].shape[2]
     tiles = -(-samples // TILE_SAMPLES)
     tile = -(-frames // tiles)
     missing = ((0, 0), (0, tiles * tile - frames), (0, 0))
@@ -173,8 +178,12 @@ def by_tiles(function, *arrays):
     def join(array):
         return ops.reshape(array, (-1, tiles * tile, array.shape[2]))[:, :frames]
 
-    results = ops.map(lambda parts: function(*parts), tuple(cut(array) for array in arrays))
-    return tuple(map(join, results)) if isinstance(results, (tuple, list)) else join(results)
+    return map_each(join, ops.map(lambda parts: function(*parts), tuple(cut(array) for array in arrays)))
+
+
+def map_each(function, arrays):
+    """``function`` of an array, or of each in a tuple or list."""
+    return tuple(map(function, arrays)) if isinstance(arrays, (tuple, list)) else function(arrays)
 
 
 def glide(f0_hz, envelope):
@@ -291,10 +300,10 @@ def running_sum_modulo(increments, modulus):
     Returns:
         Tensor of the same shape, each from 0 to below ``modulus``.
     """
-    frames = increments.shape[1]
+    frames = ops.shape(increments)[1]
     total, reach = increments, 1
-    while reach < frames:
-        total = total + ops.pad(total[:, :-reach], ((0, 0), (reach, 0), (0, 0)))
+    while reach < (frames if isinstance(frames, int) else MOST_FRAMES):
+        total = total + ops.pad(total, ((0, 0), (reach, 0), (0, 0)))[:, :frames]
         total, reach = ops.where(total >= modulus, total - modulus, total), 2 * reach
     return total
 

@@ -73,11 +73,53 @@ def overlap_add(frames, hop):
     Returns:
         ``(batch, (frames + length / hop - 1) * hop)``.
     """
-    count, length = frames.shape[1], frames.shape[2]
+    _, count, length = ops.shape(frames)
     overlap = length // hop
     blocks = ops.reshape(frames, (-1, count, overlap, hop))
     shifted = [ops.pad(blocks[:, :, k], ((0, 0), (k, overlap - 1 - k), (0, 0))) for k in range(overlap)]
     return ops.reshape(sum(shifted), (-1, (count + overlap - 1) * hop))
+
+
+@functools.lru_cache
+def fourier_matrices(size):
+    """A real Fourier transform of ``size`` samples and its inverse, as float32 matrices.
+
+    Returns:
+        ``(size, 2 * bins)``, to real parts and then imaginary parts; ``(2 * bins, size)``, back from them.
+    """
+    spectra = np.fft.rfft(np.eye(size))
+    bins = spectra.shape[1]
+    unit = np.eye(bins)
+    back = np.concatenate([np.fft.irfft(unit, size), np.fft.irfft(1j * unit, size)])
+    return np.concatenate([spectra.real, spectra.imag], axis=1).astype("float32"), back.astype("float32")
+
+
+def istft(real, imaginary, *, hop, transforms="fft"):
+    """Audio of a spectrum, for networks: the gradient passes, and there is a hop of audio for every frame.
+
+    Frames are windowed by Hann's window and added, and the sum is divided by that of the squared windows
+    (Griffin and Lim, 1984, eq. 6). Frame t is centred on the middle of the samples from ``t * hop`` to
+    ``(t + 1) * hop``.
+
+    Args:
+        real, imaginary: ``(batch, frames, window_length // 2 + 1)``.
+        hop: samples between frames, a divisor of the window length.
+        transforms: ``"fft"``, or ``"matrices"``, see ``audiozoo.dsp.filters.convolve``.
+
+    Returns:
+        ``(batch, frames * hop)``.
+    """
+    frames, length = ops.shape(real)[1], 2 * (real.shape[2] - 1)
+    window = ops.convert_to_tensor(hann_window(length))
+    if transforms == "matrices":
+        parts = ops.matmul(ops.concatenate([real, imaginary], axis=-1), fourier_matrices(length)[1])
+    else:
+        parts = ops.irfft((real, imaginary), length)
+    audio = overlap_add(parts * window, hop)
+    power = overlap_add(ops.ones_like(parts[:1]) * window**2, hop)
+    first = (length - hop) // 2
+    middle = slice(first, first + frames * hop)
+    return audio[:, middle] / power[:, middle]
 
 
 @functools.lru_cache

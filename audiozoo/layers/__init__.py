@@ -16,6 +16,7 @@ from audiozoo.layers.resampling import Downsample1D, Upsample1D
 from audiozoo.layers.residual import DilatedResidual, Resnet1DBlock, SeedResnet1DBlock
 from audiozoo.layers.reverb import Reverb
 from audiozoo.layers.sampling import GaussianHead, Sampling
+from audiozoo.layers.spectral_head import SpectralHead
 from audiozoo.layers.synths import FilteredNoiseSynth, HarmonicSynth, Synth
 from audiozoo.layers.time_pooling import TimePool, TimeSpread
 from audiozoo.layers.weight_norm import fold_weight_norm, unfold_weight_norm
@@ -42,6 +43,7 @@ __all__ = [
     "Reverb",
     "Sampling",
     "SeedResnet1DBlock",
+    "SpectralHead",
     "SurroundingLayer",
     "Synth",
     "TimeDelayedLayer",

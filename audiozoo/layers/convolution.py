@@ -157,7 +157,7 @@ class TransposedConvolution(_Convolution):
         kernel = ops.cast(self.kernel_now(training), self.compute_dtype)
         outputs = convolution.convolve_transposed(inputs, kernel, stride=self.stride)
         before = (self.kernel_size - self.stride) // 2
-        kept = (slice(before, before + size * self.stride) for size in inputs.shape[1:-1])
+        kept = (slice(before, before + size * self.stride) for size in ops.shape(inputs)[1:-1])
         return self.with_bias(outputs[(slice(None), *kept)])
 
     def compute_output_shape(self, input_shape):

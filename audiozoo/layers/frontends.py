@@ -18,7 +18,7 @@ from audiozoo.errors import AudioError, StatisticsMissing
 METHODS = {"griffin_lim": 32, "pghi": 5}
 VOCODER_ITERATIONS = 32
 # Of magnitudes, how much is the vocoder's and not flat within bands: exponent of their geometric mean.
-VOCODER_SHARE = 0.2
+VOCODER_SHARE = 0.7
 MEL_FLOOR = 1e-5  # mel magnitude below which ``MelSpectrogram`` hears nothing
 LOUDEST = 15.0  # after compression: whatever the gain, far above what audio within -1..1 can have
 
@@ -188,6 +188,11 @@ class AudioTransform(_MelBands):
         """
         compressed = ops.clip(spectrogram * self.deviation + self.mean, 0.0, LOUDEST)
         return ops.expm1(compressed) / self.gain
+
+    def log10_mel(self, spectrogram):
+        """``log10`` of the mel magnitudes of standardised spectrograms, as a vocoder takes them; tensors."""
+        compressed = ops.clip(self.compressed(spectrogram), 0.0, LOUDEST)
+        return log10_mel((ops.exp(compressed) - 1.0) / self.gain)  # ONNX has no expm1
 
     def adapt(self, batches):
         """Measure the statistics, in float64, of the training set and nothing else.
@@ -420,12 +425,16 @@ class MelSpectrogram(_MelBands):
     def call(self, audio):
         beyond = (self.window_length - self.hop) // 2
         audio = ops.pad(audio, ((0, 0), (beyond, beyond)), mode="reflect")
-        mel = self.bands(audio, "none", floor=MEL_FLOOR)
-        return ops.log(ops.maximum(mel, MEL_FLOOR)) / math.log(10.0)
+        return log10_mel(self.bands(audio, "none", floor=MEL_FLOOR))
 
     def compute_output_shape(self, input_shape):
         samples = input_shape[1]
         return (input_shape[0], None if samples is None else samples // self.hop, self.num_mels)
+
+
+def log10_mel(mel):
+    """Mel magnitudes of any shape as a vocoder takes them: ``log10``, at least -5."""
+    return ops.log(ops.maximum(mel, MEL_FLOOR)) / math.log(10.0)
 
 
 def checked_audio(audio, name):

@@ -9,14 +9,17 @@ import math
 import keras
 from keras import layers, ops
 
+from audiozoo.dsp.oscillators import MOST_FRAMES
+
 
 @keras.saving.register_keras_serializable("audiozoo")
 class GRU(layers.GRU):
     """Gated recurrent unit: Keras's layer and weights, two to three times as fast to train on a CPU.
 
     Always returns the whole sequence and the final state. Where a GPU runs TensorFlow or PyTorch, the
-    stock layer is left to itself, since there it calls cuDNN, and is not compiled by XLA. On a CPU under
-    PyTorch it is PyTorch's own.
+    stock layer is left to itself, since there it calls cuDNN, and is not compiled by XLA. So it is where the
+    number of frames is not known, in a program to be exported: what converts programs knows its loop. On a
+    CPU under PyTorch it is PyTorch's own.
 
     Args:
         units: width of the state.
@@ -41,7 +44,7 @@ class GRU(layers.GRU):
         self.supports_jit = not self.stock
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        if self.stock:
+        if self.stock or not isinstance(ops.shape(sequences)[1], int):
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         if self.native:
             states = natively(ops.swapaxes(sequences, 0, 1), [self], initial_state)
@@ -360,7 +363,8 @@ def linear_recurrence(decay, drive, initial_state):
     Returns:
         ``(batch, frames, channels)``.
     """
-    states = run_in_blocks(decay, drive, initial_state)
+    known = isinstance(ops.shape(decay)[1], int)
+    states = (run_in_blocks if known else run_by_doubling)(decay, drive, initial_state)
 
     def gradient(*unused, upstream=None):
         upstream = unused[0] if upstream is None else upstream
@@ -373,6 +377,24 @@ def linear_recurrence(decay, drive, initial_state):
         return d_drive * previous, d_drive, d_drive[:, 0] * decay[:, 0]
 
     return states, gradient
+
+
+def run_by_doubling(decay, drive, initial_state):
+    """The states of ``linear_recurrence`` where the number of frames is not known, without any loop.
+
+    After step i each element holds what the last ``2^i`` frames make of a state of 0, and the product of
+    their decays: more arithmetic than blocks, and shifts and products alone.
+    """
+    frames, reach = ops.shape(decay)[1], 1
+    first = drive[:, :1] + decay[:, :1] * initial_state[:, None]
+    states = ops.concatenate([first, drive[:, 1:]], axis=1)
+    while reach < MOST_FRAMES:
+        shift = ops.minimum(reach, frames)
+        earlier, product = (
+            ops.pad(array[:, : frames - shift], ((0, 0), (shift, 0), (0, 0))) for array in (states, decay)
+        )
+        states, decay, reach = states + decay * earlier, decay * product, 2 * reach
+    return states
 
 
 def run_in_blocks(decay, drive, initial_state):

@@ -96,7 +96,7 @@ class Upsample1D(StridedConv1D):
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
     def call(self, inputs):
-        time = inputs.shape[1]
+        time = ops.shape(inputs)[1]
         between = self.conv(ops.pad(inputs, ((0, 0), (1, 1), (0, 0))))  # (batch, time + 1, stride * filters)
         fine = ops.reshape(between, (-1, (time + 1) * self.stride, self.filters))
         return fine[:, self.left : self.left + time * self.stride] + ops.cast(self.bias, self.compute_dtype)

@@ -8,6 +8,7 @@ from audiozoo.models.cmelgan_seed import CMelGANSeed
 from audiozoo.models.compact_vae import CompactVAE
 from audiozoo.models.conv1d_resnet_vae import Conv1DResnetVAE
 from audiozoo.models.conv1d_resnet_vae_seed import Conv1DResnetVAESeed
+from audiozoo.models.crepe import Crepe
 from audiozoo.models.ddsp import DDSPDecoder
 from audiozoo.models.melgan_vocoder import MelGANVocoder
 from audiozoo.models.melnet import MelNet
@@ -28,6 +29,7 @@ __all__ = [
     "CompactVAE",
     "Conv1DResnetVAE",
     "Conv1DResnetVAESeed",
+    "Crepe",
     "DDSPDecoder",
     "MelGANVocoder",
     "MelNet",

@@ -6,8 +6,8 @@ Keras's own examples of adversarial training override ``train_step``, once for e
 recipe with which ``compute_loss`` alone is enough, for others to copy:
 
 1. ``call`` is the generator, so ``fit`` hands its output to ``compute_loss`` as ``y_pred``.
-2. The discriminator learns from the target and from ``stop_gradient(y_pred)``: no gradient of its loss
-   reaches the generator.
+2. The discriminator learns from the target and from ``stop_gradient(y_pred)``, as one batch, so that its
+   weights are read, and their gradients summed, once: no gradient of its loss reaches the generator.
 3. The generator learns from the discriminator called a second time, on ``y_pred`` itself, with its weights
    held: ``discriminator.stateless_call`` takes them as values, ``stop_gradient(weight.value)``, and what that
    call would change of its state is dropped. No gradient of the generator's loss reaches the discriminator.
@@ -34,7 +34,8 @@ class AdversarialModel(AudioModel, abstract=True):
     played carries none, and presets hold none.
 
     Called on discriminator inputs, ``discriminator`` returns a dict: ``scores``, a list of tensors, higher
-    for more real; ``features``, a list of hidden ones, ``(batch, ...)`` each.
+    for more real; ``features``, a list of hidden ones, ``(batch, ...)`` each. A normalisation over a batch
+    would see real and generated items in one.
 
     Attributes:
         adversarial: whether the discriminator takes part; without it only ``reconstruction_loss`` is
@@ -129,11 +130,15 @@ class AdversarialModel(AudioModel, abstract=True):
             )
             return reconstruction + ops.cast(idle, reconstruction.dtype)
 
-        def judged(items):
-            return self.discriminator(self.discriminator_inputs(items, x), training=training)
-
-        real = judged(y)
-        discriminator_loss = self.discriminator_loss(real, judged(ops.stop_gradient(y_pred)))
+        both = keras.tree.map_structure(
+            lambda real, fake: ops.concatenate([ops.cast(real, fake.dtype), fake], axis=0),
+            self.discriminator_inputs(y, x),
+            self.discriminator_inputs(ops.stop_gradient(y_pred), x),
+        )
+        said, items = self.discriminator(both, training=training), ops.shape(y)[0]
+        real = keras.tree.map_structure(lambda values: values[:items], said)
+        fake = keras.tree.map_structure(lambda values: values[items:], said)
+        discriminator_loss = self.discriminator_loss(real, fake)
         held, _ = self.discriminator.stateless_call(
             [ops.stop_gradient(variable.value) for variable in self.discriminator.trainable_variables],
             [variable.value for variable in self.discriminator.non_trainable_variables],

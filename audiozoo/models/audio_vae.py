@@ -1,10 +1,12 @@
 """What variational autoencoders of sound share, beyond those of anything."""
 
 import numpy as np
+from keras import ops
 
 from audiozoo.arguments import check_whole
 from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.errors import AudioError
+from audiozoo.models.exported import Array
 from audiozoo.models.vae import VAE
 
 LATENT_MODES = ("frames", "global")  # a code that goes along with the sound, or one for all of it
@@ -69,6 +71,20 @@ class AudioVAE(VAE, abstract=True):
 
     def decoder_output(self, latent, item_shape, training=False):
         return self.decoder(latent, samples=item_shape[0], training=training)
+
+    def exported_output(self):
+        samples = self.clip_samples if self.code_rate is None else f"{self.hop} * frames"
+        return "audio", Array(("batch", samples), "about -1..1")
+
+    def exported_item(self, latent):
+        samples = self.clip_samples if self.code_rate is None else ops.shape(latent)[1] * self.hop
+        return self.decoder_output(latent, (samples,))
+
+    def example_codes(self, audio):
+        if self.code_rate is None:
+            missing = max(0, self.clip_samples - audio.shape[1])
+            audio = np.pad(audio, ((0, 0), (0, missing)), mode="wrap")[:, : self.clip_samples]
+        return self.encode(audio)
 
     def check_ends(self, a, b):
         if a.shape != b.shape or len(a) != 1:

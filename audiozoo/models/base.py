@@ -10,7 +10,7 @@ from keras import ops
 
 from audiozoo import registry, weights
 from audiozoo.atomic import replacing_folder
-from audiozoo.errors import InvalidPreset, OutputError
+from audiozoo.errors import ExportError, InvalidPreset, OutputError
 
 BATCH = 16  # items computed at once: bounds memory, and the number of shapes to compile for
 
@@ -26,7 +26,8 @@ class AudioModel(keras.Model):
         architectures: every subclass by its name, the table that presets refer to.
         preset: the preset that the model was loaded from, or None.
         trains_on: ``"instrument"``, recordings of one instrument with pitch and loudness, ``"clips"``, files
-            of any sound, ``"classes"``, spectrograms of files in folders of classes, or ``"images"``.
+            of any sound, ``"classes"``, spectrograms of files in folders of classes, ``"images"``, or None
+            for a model that has no recipe: its weights come from elsewhere.
         judged_by_loss: whether the epoch with the lowest loss of what is held out is the best one; otherwise
             the last is kept.
         gains_from_xla: whether XLA is worth its compilation under TensorFlow on a CPU.
@@ -34,7 +35,7 @@ class AudioModel(keras.Model):
 
     architectures: dict[str, type["AudioModel"]] = {}
     preset: registry.Preset | None = None
-    trains_on: str
+    trains_on: str | None
     judged_by_loss = True
     gains_from_xla = True
 
@@ -87,17 +88,28 @@ class AudioModel(keras.Model):
         """What the model makes of a recording, ``(samples,)`` at ``self.sample_rate``."""
         raise NotImplementedError
 
-    def save_to_preset(self, folder, *, name, card=None, train=None):
+    def exported(self):
+        """What ``audiozoo.export`` writes to a file, as an ``exported.Exported``; the model stays as it is.
+
+        Raises:
+            ExportError: the architecture says nothing of it.
+        """
+        raise ExportError(
+            f"a {type(self).__name__} does not say what of it is to be exported. Give its class a method "
+            "'exported', as audiozoo/models/ddsp.py does."
+        )
+
+    def save_to_preset(self, folder, *, name, card=None, train=None, half_precision=True):
         """Write a folder that ``audiozoo.load(folder)`` opens: ``preset.yaml`` and the weights.
 
-        Weights are stored in half precision. The folder appears whole or not at all; a preset
-        that was there before is replaced.
+        The folder appears whole or not at all; a preset that was there before is replaced.
 
         Args:
             folder: where to write.
             name: the preset's name.
             card: ``registry.Card``; by default the one the model was loaded with.
             train: ``registry.Train``, how it was trained.
+            half_precision: of the weights; False keeps every bit of them, in twice the space.
 
         Returns:
             pathlib.Path of the folder.
@@ -118,18 +130,26 @@ class AudioModel(keras.Model):
                 "files. Choose another folder."
             )
         with replacing_folder(folder) as draft:
-            self._write_preset(draft, name=name, card=card, train=train)
+            self._write_preset(draft, name=name, card=card, train=train, half_precision=half_precision)
         return folder
 
-    def _write_preset(self, folder, *, name, card, train):
-        config = {key: value for key, value in self.get_config().items() if key != "name"}
-        # A fresh instance: a compiled one would write its optimizer along with its weights.
-        copy = type(self)(**config)
+    def fresh_copy(self):
+        """The same model with weights of its own, as if it had just been loaded: it is not compiled."""
+        copy = type(self).from_config(self.get_config())
         copy.set_weights(self.released_weights())
-        full, half = folder / "full.weights.h5", folder / f"{name}.weights.h5"
+        copy.preset = self.preset
+        return copy
+
+    def _write_preset(self, folder, *, name, card, train, half_precision):
+        config = {key: value for key, value in self.get_config().items() if key != "name"}
+        copy = self.fresh_copy()  # a compiled one would write its optimizer along with its weights
+        full, file = folder / "full.weights.h5", folder / f"{name}.weights.h5"
         copy.save_weights(full)
-        weights.halve(full, half)
-        full.unlink()
+        if half_precision:
+            weights.halve(full, file)
+            full.unlink()
+        else:
+            full.rename(file)
         previous = self.preset
         card = card or (previous.card if previous else None) or registry.Card(summary="", weights_license="")
         preset = registry.Preset(
@@ -138,7 +158,7 @@ class AudioModel(keras.Model):
             architecture=type(self).__name__,
             config={key: list(v) if isinstance(v, tuple) else v for key, v in config.items()},
             weights=registry.Weights(
-                file=half.name, sha256=weights.sha256_of(half), size=half.stat().st_size
+                file=file.name, sha256=weights.sha256_of(file), size=file.stat().st_size
             ),
             card=card.model_copy(update={"parameters": self.count_params()}),
             train=train or (previous.train if previous else None),

@@ -59,10 +59,9 @@ class Generator(layers.Layer):
             stage.build((None, None, None, before))
 
     def call(self, noise, label, training=False):
-        chosen = ops.one_hot(label, self.num_classes, dtype=noise.dtype)
+        chosen, clips = ops.one_hot(label, self.num_classes, dtype=noise.dtype), 1
         if len(noise.shape) == 3:
-            chosen = ops.repeat(chosen[:, None], noise.shape[1], axis=1)
-        clips = 1 if len(noise.shape) == 2 else noise.shape[1]
+            chosen, clips = chosen[:, None] + ops.zeros_like(noise[..., :1]), ops.shape(noise)[1]
         height, *rest = self.first_map
         maps = self.dense(ops.concatenate([noise, chosen], axis=-1))
         maps = ops.reshape(maps, (-1, clips * height, *rest))
@@ -208,6 +207,9 @@ class CMelGAN(SpectrogramGAN):
 
     def as_spectrogram(self, output):
         return REACH * output
+
+    def as_log10_mel(self, output):
+        return self.transform.log10_mel(REACH * output)
 
     def discriminator_loss(self, real, fake):
         return hinge_discriminator(real["scores"], fake["scores"])

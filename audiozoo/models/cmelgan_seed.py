@@ -30,6 +30,7 @@ from keras import layers, ops
 from audiozoo.arguments import check_choice, check_range, check_whole, whole_numbers
 from audiozoo.dsp.mel import compress
 from audiozoo.layers import Convolution, DilatedResidual, TransposedConvolution
+from audiozoo.layers.frontends import log10_mel
 from audiozoo.losses import least_squares_discriminator, least_squares_generator
 from audiozoo.models.spectrogram_gan import SpectrogramGAN
 
@@ -325,6 +326,9 @@ class CMelGANSeed(SpectrogramGAN):
     def as_spectrogram(self, output):
         magnitude = np.sqrt(np.maximum(output, 0.0))
         return self.standardised(compress(magnitude, self.transform.gain))
+
+    def as_log10_mel(self, output):
+        return log10_mel(ops.sqrt(ops.maximum(output, 0.0)))
 
     def discriminator_loss(self, real, fake):
         return least_squares_discriminator(real["scores"], fake["scores"])

@@ -4,6 +4,8 @@ Paper: Caillon and Esling (2021), RAVE, arXiv:2111.05011, section 3.2. ``audiozo
 Differences: any VAE of the zoo can be inside; the rest of the code may be put at its centre instead of drawn.
 """
 
+import dataclasses
+
 import numpy as np
 from keras import ops
 
@@ -13,6 +15,7 @@ from audiozoo.errors import TrainingError
 from audiozoo.latent.analysis import InformativeBasis
 from audiozoo.latent.paths import linear_path, spherical_path
 from audiozoo.models.base import AudioModel
+from audiozoo.models.exported import Array
 from audiozoo.models.vae import VAE, drawn
 
 
@@ -183,6 +186,27 @@ class CompactVAE(AudioModel):
             latent = latent[..., None, :]
         whole = self.basis.codes(latent, seed)
         return self.inner.decode(whole if self.code_rate else whole[..., 0, :], **length)
+
+    def exported(self):
+        """As of the model inside, but for the code, of which the rest is put at its centre."""
+        inner, basis = self.inner.exported(), self.basis
+        shape = (*inner.inputs["latent"].shape[:-1], self.rank)
+        back = np.linalg.inv(basis.directions)[: self.rank].astype("float32")
+        centre = basis.centre.astype("float32")
+
+        def example(audio):
+            small = basis.coordinates(inner.example(audio)["latent"])[..., : self.rank]
+            return {"latent": small.astype("float32")}
+
+        return dataclasses.replace(
+            inner,
+            inputs={"latent": Array(shape, "the most informative numbers of a code, the first most of all")},
+            function=lambda inputs: inner.function({"latent": ops.matmul(inputs["latent"], back) + centre}),
+            reference=lambda inputs: inner.reference(
+                {"latent": basis.codes(inputs["latent"], None).astype("float32")}
+            ),
+            example=example,
+        )
 
     def reconstruct(self, items, *, seed=0):
         """An item as its small code remembers it.

@@ -166,6 +166,10 @@ class Conv1DResnetVAESeed(AudioVAE):
         # The project plays the probabilities: all samples positive.
         return expit(output) if self.likelihood == "bernoulli" else output
 
+    def exported_item(self, latent):
+        output = super().exported_item(latent)
+        return ops.sigmoid(output) if self.likelihood == "bernoulli" else output
+
     def check_samples(self, samples):
         if samples != self.samples:
             raise AudioError(

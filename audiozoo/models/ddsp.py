@@ -15,7 +15,8 @@ from keras import layers, ops
 from audiozoo.arguments import check_range, check_whole
 from audiozoo.data.audio_io import mono_at_rate, validate_audio
 from audiozoo.data.features import block_length, extract_features, loudness_statistics
-from audiozoo.dsp.oscillators import cycles_of_steps, glide, phase_steps
+from audiozoo.dsp.filters import convolve_in_blocks, filter_noise, looped_noise
+from audiozoo.dsp.oscillators import MOST_FRAMES, cycles_of_steps, glide, phase_steps
 from audiozoo.dsp.pitch import hz_to_midi
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
 from audiozoo.dsp.tables import read_table
@@ -23,6 +24,7 @@ from audiozoo.errors import AudioError
 from audiozoo.layers import GRU, FilteredNoiseSynth, HarmonicSynth, MinGRU, Perceptron, Reverb
 from audiozoo.losses import MultiScaleSpectralLoss
 from audiozoo.models.base import AudioModel
+from audiozoo.models.exported import Array, Exported
 from audiozoo.progress import track
 
 CHUNK_FRAMES = 2048  # frames computed at once: bounds memory, whatever the length of the sound
@@ -258,6 +260,49 @@ class DDSPDecoder(AudioModel):
 
     def training_loss(self):
         return MultiScaleSpectralLoss()
+
+    def exported(self):
+        return Exported(
+            inputs={
+                "f0_hz": Array(
+                    ("batch", "frames", 1), f"pitch, Hz, every {self.hop} samples; 0 where unvoiced"
+                ),
+                "loudness_db": Array(
+                    ("batch", "frames", 1), f"A-weighted, dB; {LOUDNESS_FLOOR_DB:g} and below: silence"
+                ),
+            },
+            outputs={"audio": Array(("batch", f"{self.hop} * frames"), "about -1..1, in the learned room")},
+            function=self._sound_without_fft,
+            reference=self._sound_of_looped_noise,
+            example=self._features_of_singing,
+            settings={"hop": self.hop, "most_frames": MOST_FRAMES},
+        )
+
+    def _sound_without_fft(self, inputs):
+        """As ``call``, in operations that every runtime has. The noise is endless, but always the same."""
+        controls, _ = self._controls(inputs)
+        magnitudes = controls.pop("noise_magnitudes")
+        noise = looped_noise(ops.shape(magnitudes)[1], self.hop)
+        dry = self.harmonic_synth.get_signal(**controls)
+        dry = dry + filter_noise(noise, magnitudes, tails=self.noise_tails, transforms="matrices")
+        return {"audio": convolve_in_blocks(dry, self.reverb.impulse_response(), self.hop)}
+
+    def _sound_of_looped_noise(self, inputs):
+        controls, _ = self._controls(inputs)
+        magnitudes = controls.pop("noise_magnitudes")
+        noise = looped_noise(magnitudes.shape[1], self.hop)
+        dry = self.harmonic_synth.get_signal(**controls) + self.noise_synth.get_signal(magnitudes, noise)
+        return {"audio": ops.convert_to_numpy(self.reverb(dry))}
+
+    def _features_of_singing(self, audio):
+        """An octave up, which a violin can play, and as loud as the training data."""
+        found = [extract_features(item, sample_rate=self.sample_rate, hop=self.hop) for item in audio]
+        loudness_db = np.stack([each.loudness_db for each in found])
+        level = self.loudness_mean_db - np.median(loudness_db)
+        return {
+            "f0_hz": 2.0 * np.stack([each.f0_hz for each in found])[..., None],
+            "loudness_db": keep_silence(loudness_db + level, loudness_db)[..., None].astype("float32"),
+        }
 
     def transfer(
         self,

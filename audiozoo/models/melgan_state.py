@@ -90,7 +90,6 @@ def read_generator(state):
         "channels": shapes[0][0],
         "ratios": ratios,
         "dilations": tuple(3**block for block in range((per_stage - 1) // 3)),
-        "bands": 1,
         "hop": int(np.prod(ratios)),
     }
     return TorchGenerator(config, [weights_of(module) for module in ordered])

@@ -1,7 +1,8 @@
-"""MelGAN: from a mel spectrogram to the sound that has it, by transposed convolutions alone.
+"""MelGAN: from a mel spectrogram to the sound that has it, by convolutions alone.
 
-Paper: Kumar et al. (2019), MelGAN, arXiv:1910.06711; with ``bands`` as in Yang et al. (2020), Multi-band
-MelGAN, arXiv:2005.05106, which computes four slow signals instead of a fast one.
+Paper: Kumar et al. (2019), MelGAN, arXiv:1910.06711. Without ``ratios`` nothing is computed at the rate of
+samples: convolutions over frames end in a spectrum (``layers.SpectralHead``), which takes a hundredth of the
+time.
 Difference: before the discriminator takes part, the generator learns to match spectra at several resolutions
 (Yamamoto, Song and Kim, 2020, arXiv:1910.11480), which is most of what can be learned in an hour.
 """
@@ -14,9 +15,15 @@ from keras import layers, ops
 
 from audiozoo.arguments import check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import check_sample_rate, mono_at_rate
-from audiozoo.dsp.filterbank import TAPS_PER_BAND, join_bands
+from audiozoo.dsp.mel import envelope_of_bands
 from audiozoo.errors import AudioError
-from audiozoo.layers import Convolution, DilatedResidual, MelSpectrogram, TransposedConvolution
+from audiozoo.layers import (
+    Convolution,
+    DilatedResidual,
+    MelSpectrogram,
+    SpectralHead,
+    TransposedConvolution,
+)
 from audiozoo.layers.frontends import MEL_FLOOR
 from audiozoo.layers.weight_norm import fold_weight_norm, unfold_weight_norm
 from audiozoo.losses import (
@@ -27,6 +34,7 @@ from audiozoo.losses import (
 )
 from audiozoo.models.adversarial import AdversarialModel
 from audiozoo.models.audio_vae import as_batch
+from audiozoo.models.exported import Array, Exported
 from audiozoo.models.melgan_state import kernel_norms, read_generator
 
 PIECE_FRAMES = 256  # computed at once: bounds memory, and is long against what has to be computed twice
@@ -38,29 +46,20 @@ def rectified(hidden):
     return ops.leaky_relu(hidden, negative_slope=0.2)
 
 
-class Generator(layers.Layer):
-    """Mel spectrogram ``(batch, frames, bands)`` to audio ``(batch, frames * hop)``."""
+class WaveformGenerator(layers.Layer):
+    """Mel spectrogram ``(batch, frames, bands)`` to audio ``(batch, frames * hop)``, as published."""
 
-    def __init__(self, *, num_mels, channels, ratios, dilations, bands, initializer, **kwargs):
+    def __init__(self, *, num_mels, channels, ratios, dilations, initializer, **kwargs):
         super().__init__(**({"autocast": False} | kwargs))
-        self.num_mels, self.bands = num_mels, bands
-
-        def made(kind, filters, kernel_size, **settings):
-            return kind(
-                filters,
-                kernel_size=kernel_size,
-                normalization="weight",
-                kernel_initializer=initializer(),
-                **settings,
-            )
-
+        self.num_mels = num_mels
+        made = weight_normalized(initializer)
         self.stem = made(Convolution, channels, 7, padding="reflect")
         self.raises, self.stacks = [], []
         for ratio in ratios:
             channels //= 2
             self.raises.append(made(TransposedConvolution, channels, 2 * ratio, stride=ratio))
             self.stacks.append([made(DilatedResidual, channels, 3, dilation=steps) for steps in dilations])
-        self.head = made(Convolution, bands, 7, padding="reflect")
+        self.head = made(Convolution, 1, 7, padding="reflect")
 
     def build(self, input_shape=None):
         shape = (None, None, self.num_mels)
@@ -87,9 +86,47 @@ class Generator(layers.Layer):
             hidden = up(rectified(hidden), training=training)
             for block in stack:
                 hidden = block(hidden, training=training)
-        signals = ops.cast(self.head(rectified(hidden), training=training), "float32")
-        signals = ops.tanh(signals)
-        return signals[..., 0] if self.bands == 1 else join_bands(signals, self.bands)
+        signal = ops.cast(self.head(rectified(hidden), training=training), "float32")
+        return ops.tanh(signal)[..., 0]
+
+
+class SpectrumGenerator(layers.Layer):
+    """The same without a step at the rate of samples: what it ends in is a spectrum of every frame."""
+
+    def __init__(self, *, filters, window_length, hop, channels, dilations, initializer, **kwargs):
+        super().__init__(**({"autocast": False} | kwargs))
+        self.mel_filters = filters
+        made = weight_normalized(initializer)
+        self.stem = made(Convolution, channels, 7, padding="reflect")
+        self.stack = [made(DilatedResidual, channels, 3, dilation=steps) for steps in dilations]
+        self.head = SpectralHead(window_length, hop, kernel_initializer=initializer())
+
+    def build(self, input_shape=None):
+        self.stem.build((None, None, self.mel_filters.shape[1]))
+        for layer in (*self.stack, self.head):
+            layer.build((None, None, self.stem.filters))
+
+    def call(self, mel, training=False):
+        hidden = self.stem(ops.cast(mel, self.compute_dtype), training=training)
+        for block in self.stack:
+            hidden = block(hidden, training=training)
+        envelope = envelope_of_bands(math.log(10.0) * ops.cast(mel, "float32"), self.mel_filters)
+        return self.head(rectified(hidden), envelope, training=training)
+
+
+def weight_normalized(initializer):
+    """A function that makes a layer of a class, with weight normalisation and an initializer of its own."""
+
+    def made(kind, filters, kernel_size, **settings):
+        return kind(
+            filters,
+            kernel_size=kernel_size,
+            normalization="weight",
+            kernel_initializer=initializer(),
+            **settings,
+        )
+
+    return made
 
 
 class ScaleDiscriminator(layers.Layer):
@@ -172,13 +209,12 @@ class MelGANVocoder(AdversarialModel):
         sample_rate: Hz.
         num_mels: bands of the spectrogram.
         window_length: samples of its windows.
-        hop: samples for each of its frames: the product of ``ratios`` and ``bands``.
+        hop: samples for each of its frames.
         lowest_hz, highest_hz: range of its bands; by default 0 to half the sample rate.
         channels: of the first convolution; each stage has half as many as the one before.
-        ratios: steps for one in each transposed convolution, even.
-        dilations: of the residual blocks in each stage.
-        bands: signals, each at a fraction of the rate, of which the sound is put together; 1 is the published
-            MelGAN.
+        ratios: steps for one in each transposed convolution, even, with the product ``hop``. With none,
+            ``()``, the sound is put together from a spectrum of every frame.
+        dilations: of the residual blocks in each stage; without ``ratios`` of all of them.
         initial_deviation: standard deviation of the kernels at first, published 0.02; None: as wide as keeps
             the loudness of what passes (LeCun et al., 1998, Efficient BackProp), which learns faster.
         discriminator_scales: discriminators, each at half the rate of the one before.
@@ -214,7 +250,6 @@ class MelGANVocoder(AdversarialModel):
         channels=512,
         ratios=(8, 8, 2, 2),
         dilations=(1, 3, 9),
-        bands=1,
         initial_deviation=0.02,
         discriminator_scales=3,
         discriminator_channels=16,
@@ -231,7 +266,6 @@ class MelGANVocoder(AdversarialModel):
         strides = whole_numbers("discriminator_strides", discriminator_strides, 1)
         for name, value in (
             ("channels", channels),
-            ("bands", bands),
             ("discriminator_scales", discriminator_scales),
             ("discriminator_channels", discriminator_channels),
             ("discriminator_most_channels", discriminator_most_channels),
@@ -245,10 +279,10 @@ class MelGANVocoder(AdversarialModel):
             check_range(name, value, 0.0, 1e6)
         if initial_deviation is not None:
             check_range("initial_deviation", initial_deviation, 1e-6, 10.0)
-        if math.prod(ratios) * bands != hop:
+        if ratios and math.prod(ratios) != hop:
             raise ValueError(
-                f"ratios and bands must have the product hop={hop}; got {ratios} and {bands}, which is "
-                f"{math.prod(ratios) * bands}."
+                f"ratios must have the product hop={hop}, or be none; got {ratios}, which is "
+                f"{math.prod(ratios)}."
             )
         if any(ratio % 2 for ratio in ratios):
             raise ValueError(f"ratios must be even; got {ratios}. Use for instance (8, 8, 2, 2).")
@@ -260,7 +294,7 @@ class MelGANVocoder(AdversarialModel):
         self.sample_rate, self.num_mels = sample_rate, num_mels
         self.window_length, self.hop = window_length, hop
         self.lowest_hz, self.highest_hz = lowest_hz, highest_hz
-        self.channels, self.ratios, self.dilations, self.bands = channels, ratios, dilations, bands
+        self.channels, self.ratios, self.dilations = channels, ratios, dilations
         self.initial_deviation = initial_deviation
         self.discriminator_scales, self.discriminator_channels = discriminator_scales, discriminator_channels
         self.discriminator_most_channels = discriminator_most_channels
@@ -275,14 +309,17 @@ class MelGANVocoder(AdversarialModel):
             lowest_hz=lowest_hz,
             highest_hz=highest_hz,
         )
-        self.generator = Generator(
-            num_mels=num_mels,
-            channels=channels,
-            ratios=ratios,
-            dilations=dilations,
-            bands=bands,
-            initializer=self.new_initializer,
-        )
+        shared = {"channels": channels, "dilations": dilations, "initializer": self.new_initializer}
+        if ratios:
+            self.generator = WaveformGenerator(num_mels=num_mels, ratios=ratios, name="generator", **shared)
+        else:
+            self.generator = SpectrumGenerator(
+                filters=self.spectrogram.filters,
+                window_length=window_length,
+                hop=hop,
+                name="generator",
+                **shared,
+            )
         self.discriminator = MultiScaleDiscriminator(
             scales=discriminator_scales,
             channels=discriminator_channels,
@@ -392,7 +429,9 @@ class MelGANVocoder(AdversarialModel):
     @property
     def context_frames(self):
         """Frames on either side that have a part in the sound of one."""
-        beyond = 3 + (TAPS_PER_BAND // 2 if self.bands > 1 else 0)
+        if not self.ratios:
+            return 3 + sum(self.dilations) + math.ceil(self.window_length / self.hop / 2)
+        beyond = 3
         for ratio in reversed(self.ratios):
             beyond += sum(self.dilations)
             beyond = math.ceil((beyond + ratio // 2) / ratio) + 1
@@ -463,6 +502,34 @@ class MelGANVocoder(AdversarialModel):
     def _forget_compiled(self):
         self._compiled_functions.clear()
         self.predict_function = self.test_function = None
+
+    # --- Export ---
+
+    def exported(self):
+        played = self.fresh_copy()
+        played.fold_weight_norm()
+        if not self.ratios:
+            played.generator.head.transforms = "matrices"
+        return Exported(
+            inputs={
+                "mel": Array(("batch", "frames", self.num_mels), "log10 of mel magnitudes, about -5 to 1")
+            },
+            outputs={"audio": Array(("batch", f"{self.hop} * frames"), "-1..1")},
+            function=lambda inputs: {"audio": played._sound_of_any_length(inputs["mel"])},
+            reference=lambda inputs: {"audio": self.vocode(inputs["mel"])},
+            example=lambda audio: {"mel": self.mel(audio)},
+            settings=self.spectrogram.settings(),
+        )
+
+    def _sound_of_any_length(self, mel):
+        """``vocode`` in one piece, as tensors: the same mirror images at the ends, however short it is."""
+        frames, context = ops.shape(mel)[1], self.context_frames
+        # Never the remainder of a negative number, which ONNX files get wrong.
+        first = 2 * frames - ops.mod(context, 2 * frames)
+        index = ops.mod(ops.arange(frames + 2 * context) + first, 2 * frames)
+        continued = ops.take(mel, ops.minimum(index, 2 * frames - 1 - index), axis=1)
+        audio = self.generator(ops.maximum(continued, math.log10(MEL_FLOOR)))
+        return audio[:, context * self.hop : (context + frames) * self.hop]
 
     # --- Weights from elsewhere ---
 

@@ -14,6 +14,7 @@ from scipy.special import expit
 from audiozoo.arguments import check_whole
 from audiozoo.errors import ImageError
 from audiozoo.losses import bernoulli_negative_log_likelihood
+from audiozoo.models.exported import Array
 from audiozoo.models.vae import VAE, drawn
 
 VARIANTS = ("dense", "convolutional", "batch_norm")
@@ -195,6 +196,12 @@ class MnistVAE(VAE):
 
     def item_of(self, output, item_shape):
         return expit(output)  # what is shown is the probability that a pixel is on
+
+    def exported_output(self):
+        return "image", Array(("batch", *self.item_shape), "probability that a pixel is on, 0..1")
+
+    def exported_item(self, latent):
+        return ops.sigmoid(self.decoder(latent))
 
     def elbo(self, images, *, seed=0):
         """Evidence lower bound of each image: at most the logarithm of its probability.

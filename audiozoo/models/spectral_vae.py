@@ -6,6 +6,7 @@ code goes along with the sound, the output is linear, and ``AudioTransform`` und
 Paper: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,8 +15,9 @@ from keras import layers, ops
 from audiozoo.arguments import check_choice, check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.layers import AudioTransform, GaussianHead, Resnet1DBlock, TimePool, TimeSpread
-from audiozoo.layers.frontends import METHODS
+from audiozoo.layers.frontends import MEL_FLOOR, METHODS
 from audiozoo.models.audio_vae import LATENT_MODES, AudioVAE
+from audiozoo.models.exported import Array
 
 SMALLEST_VARIANCE = 1e-6  # of a component: what varies less is no part of the sound
 QUIET_MEL = 1e-4  # a sound quieter than this in all bands is not blown up to the importance of a loud one
@@ -212,6 +214,21 @@ class SpectralVAE(AudioVAE):
         return self.transform.invert(
             output, method=self.inversion, iterations=self.inversion_iterations, samples=item_shape[0]
         )
+
+    def exported(self):
+        self.transform.check_adapted()
+        return dataclasses.replace(super().exported(), settings=self.transform.settings())
+
+    def exported_output(self):
+        frames = self.frames_of(self.clip_samples) if self.code_rate is None else "frames"
+        return "mel", Array(("batch", frames, self.num_mels), "log10 of mel magnitudes, at least -5")
+
+    def exported_item(self, latent):
+        # Where a code has frames, it says itself how many.
+        return self.transform.log10_mel(self.decoder_output(latent, self.item_shape))
+
+    def played_item(self, latent):
+        return np.log10(np.maximum(self.transform.mel(self.decode_spectrogram(latent)), MEL_FLOOR))
 
     def _checked_length(self, latent, samples):
         if self.latent_mode == "global":

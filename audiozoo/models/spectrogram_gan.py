@@ -4,7 +4,9 @@ import numpy as np
 from keras import ops
 
 from audiozoo.arguments import check_whole
+from audiozoo.layers.frontends import MEL_FLOOR
 from audiozoo.models.adversarial import AdversarialModel
+from audiozoo.models.exported import Array, Exported
 from audiozoo.models.spectrogram_generator import SpectrogramGenerator
 
 
@@ -49,6 +51,40 @@ class SpectrogramGAN(SpectrogramGenerator, AdversarialModel, abstract=True):
     def as_spectrogram(self, output):
         """What the generator made, as standardised spectrograms: numpy to numpy."""
         raise NotImplementedError
+
+    def as_log10_mel(self, output):
+        """``log10`` of the mel magnitudes of what the generator made, as a vocoder takes them; tensors."""
+        raise NotImplementedError
+
+    # --- Export ---
+
+    def exported(self):
+        self.transform.check_adapted()
+        clips, frames = ("clips",), f"{self.clip_frames} * clips"
+        if not self.stringable:
+            clips, frames = (), self.clip_frames
+        classes = ", ".join(f"{number} {name}" for number, name in enumerate(self.classes))
+        return Exported(
+            inputs={
+                "noise": Array(("batch", *clips, self.latent_dim), "standard normal"),
+                "label": Array(("batch",), f"class: {classes}", "int32"),
+            },
+            outputs={"mel": Array(("batch", frames, self.num_mels), "log10 of mel magnitudes, at least -5")},
+            function=lambda inputs: {"mel": self.as_log10_mel(self.call(inputs))},
+            reference=self._played_mel,
+            example=self._example_noise,
+            settings=self.transform.settings(),
+        )
+
+    def _played_mel(self, inputs):
+        mel = self.transform.mel(self.render(inputs))
+        return {"mel": np.log10(np.maximum(mel, MEL_FLOOR))}
+
+    def _example_noise(self, audio):
+        random = np.random.default_rng(0)
+        shape = (2, 3, self.latent_dim) if self.stringable else (2, self.latent_dim)
+        labels = np.arange(2) % len(self.classes)
+        return {"noise": random.standard_normal(shape, "float32"), "label": labels.astype("int32")}
 
     # --- Training ---
 

@@ -13,6 +13,7 @@ from audiozoo.latent.paths import linear_path, spherical_path
 from audiozoo.layers import Sampling
 from audiozoo.losses import beta_vae_loss, kl_per_dimension
 from audiozoo.models.base import AudioModel
+from audiozoo.models.exported import Array, Exported
 
 ACTIVE_VARIANCE = 0.01  # of a dimension's posterior mean over the data (Burda et al., 2015, arXiv:1509.00519)
 
@@ -101,6 +102,22 @@ class VAE(AudioModel, abstract=True):
         """
         return output
 
+    def exported_output(self):
+        """Name of what is exported of an item, and its ``exported.Array``."""
+        raise NotImplementedError
+
+    def exported_item(self, latent):
+        """What is exported of the items of codes, tensor to tensor."""
+        raise NotImplementedError
+
+    def played_item(self, latent):
+        """The same by the ways in which the model is played, array to array."""
+        return self.decode(latent)
+
+    def example_codes(self, audio):
+        """Two real codes. ``audio (2, samples)`` is there for models that encode it."""
+        return np.random.default_rng(0).standard_normal((2, *self.latent_shape(*self.item_shape)), "float32")
+
     def check_ends(self, a, b):
         """Raise ValueError unless there is a way from ``a`` to ``b``, both with a batch axis."""
         if a.shape != b.shape or len(a) != 1:
@@ -108,6 +125,20 @@ class VAE(AudioModel, abstract=True):
                 f"a and b must be single and of equal shape; got shapes {a.shape} and {b.shape}. "
                 "Pass one of each batch."
             )
+
+    # --- Export ---
+
+    def exported(self):
+        *frames, dims = self.latent_shape(*self.item_shape)
+        shape = ("batch", "frames", dims) if frames else ("batch", dims)
+        name, output = self.exported_output()
+        return Exported(
+            inputs={"latent": Array(shape, "code; what is drawn from nothing is standard normal")},
+            outputs={name: output},
+            function=lambda inputs: {name: self.exported_item(inputs["latent"])},
+            reference=lambda inputs: {name: self.played_item(inputs["latent"])},
+            example=lambda audio: {"latent": self.example_codes(audio)},
+        )
 
     # --- Training ---
 

@@ -85,7 +85,7 @@ def train(
         of this call, ``preset_folder``.
 
     Raises:
-        InvalidPreset: the preset has no ``train`` section.
+        InvalidPreset: the preset has no ``train`` section, or its architecture no recipe.
         DataError: no usable recording, none long enough, or none named by ``validation_files``.
         TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration, there is
             a ``monitor`` for a model that makes nothing of a recording, ``out`` holds a run with other
@@ -94,6 +94,7 @@ def train(
     """
     began = time.monotonic()
     preset = preset if isinstance(preset, registry.Preset) else registry.info(preset)
+    check_recipe(preset)
     if preset.train is None:
         raise InvalidPreset(f"preset {preset.name!r} has no train section, so it cannot be trained. Add one.")
     changes = {"epochs": epochs, "seed": seed} | ({"epochs": 1, "steps_per_epoch": 1} if smoke else {})
@@ -169,6 +170,15 @@ def train(
         "seconds": round(time.monotonic() - began, 1),
         "preset_folder": str(out / "preset"),
     }
+
+
+def check_recipe(preset):
+    """Raise InvalidPreset if there is nothing that a preset's architecture could be trained on here."""
+    if AudioModel.architectures[preset.architecture].trains_on is None:
+        raise InvalidPreset(
+            f"preset {preset.name!r} cannot be trained: there is no recipe for {preset.architecture}, whose "
+            "weights come from elsewhere. Use the model's own fit, with batches of yours."
+        )
 
 
 def full_config(preset):

@@ -18,7 +18,7 @@ from audiozoo.arguments import check_range, check_whole
 from audiozoo.atomic import make_folder, replacing, replacing_folder
 from audiozoo.errors import InvalidPreset, OutputError, SearchError, one_line
 from audiozoo.progress import counter
-from audiozoo.training.train import claim, material_for, train
+from audiozoo.training.train import check_recipe, claim, material_for, train
 from audiozoo.tuning import objectives, report, space
 from audiozoo.tuning.oracles import ALGORITHMS, SignsOfLife, new_oracle
 
@@ -75,7 +75,7 @@ def search(
         ``reason``), ``finished`` (False where time was up). None from a worker, whose chief has the result.
 
     Raises:
-        InvalidPreset: the preset has no ``train`` or no ``tune`` section.
+        InvalidPreset: the preset has no ``train`` or no ``tune`` section, or its architecture no recipe.
         SearchError: an argument is out of range, the space holds what the model does not take, the objective
             cannot be measured, too little is held out, or not one trial succeeded.
         DataError: as ``training.train``.
@@ -145,6 +145,7 @@ def search(
 def checked_preset(preset):
     """The preset, with what a search needs. Raises InvalidPreset."""
     preset = preset if isinstance(preset, registry.Preset) else registry.info(preset)
+    check_recipe(preset)
     for section, example in (("train", ""), ("tune", ", such as beta: {type: float, min: 1.0e-4, max: 1.0}")):
         if getattr(preset, section) is None:
             raise InvalidPreset(

@@ -27,6 +27,21 @@ SOURCES = {
         "mean_spectral_convergence_without_model",
     ),
     "mel_mean_squared_error": ("quality_{}", "mean", "mel_mean_squared_error"),
+    "raw_pitch_accuracy": ("pitch", "trackers", "{}", "mean", "raw_pitch_accuracy"),
+    "voicing_recall": ("pitch", "trackers", "{}", "mean", "voicing_recall"),
+    "voicing_false_alarm": ("pitch", "trackers", "{}", "mean", "voicing_false_alarm"),
+    "class_recognised": ("{family}_quality", "sets", "samples", "accuracy_as_music"),
+    "class_recognised_real": ("{family}_quality", "sets", "held_out", "accuracy_as_music"),
+    "frechet_distance": ("{family}_quality", "sets", "samples", "frechet_distance"),
+    "frechet_distance_real": ("{family}_quality", "sets", "held_out", "frechet_distance"),
+    "frechet_distance_noise": ("{family}_quality", "sets", "noise", "frechet_distance"),
+    "spread": ("{family}_quality", "sets", "samples", "spread_of_spectrograms"),
+    "nats_per_number": ("{family}_quality", "nats_per_number", "model"),
+    "nats_per_number_ar1": ("{family}_quality", "nats_per_number", "ar1"),
+    "mel_error_db": ("vocoder_quality", "rows", "{}", "mel_error_db"),
+    "mel_error_db_then_griffin_lim": ("vocoder_quality", "rows", "{}, then Griffin-Lim, 32", "mel_error_db"),
+    "mss_alone": ("vocoder_quality", "rows", "{}", "mss"),
+    "mss_then_griffin_lim": ("vocoder_quality", "rows", "{}, then Griffin-Lim, 32", "mss"),
     "transfer_times_real_time": ("parts_{}_tensorflow", "transfer", "times_real_time_median"),
 }
 
@@ -53,6 +68,7 @@ def test_a_page_has_a_place_for_each_of_its_tables():
         "docs/vae.md": [report.MNIST_BEGIN],
         "docs/tuning.md": [report.TUNING_BEGIN],
         "docs/latent.md": ["<!-- latent:begin -->", "<!-- ways:begin -->"],
+        "docs/pitch.md": ["<!-- pitch:begin -->"],
     }.items():
         text = (report.ROOT / name).read_text()
         assert all(text.count(mark) == 1 for mark in marks)
@@ -63,8 +79,8 @@ def test_every_result_on_a_card_was_measured(name):
     results = audiozoo.info(name).card.results
     assert results
     for key, stated in results.items():
-        file, *keys = SOURCES[key]
-        measured = report.value(file.format(name), *keys)
+        file, *keys = (part.format(name, family=name.removesuffix("_small")) for part in SOURCES[key])
+        measured = report.value(file, *keys)
         assert measured is not None, f"{key}: there is no result file"
         assert stated == pytest.approx(measured, rel=0.005), f"{key} of the card is not what was measured"
 
@@ -108,7 +124,19 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["quality", "throughput", "tables", "report", "scoring", "curves", "inversion", "mnist", "vocoder"],
+    [
+        "quality",
+        "throughput",
+        "tables",
+        "report",
+        "scoring",
+        "curves",
+        "export",
+        "inversion",
+        "mnist",
+        "pitch",
+        "vocoder",
+    ],
 )
 def test_a_command_runs_as_a_file_from_anywhere(name, tmp_path):
     script = report.ROOT / "benchmarks" / f"{name}.py"

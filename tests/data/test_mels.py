@@ -221,7 +221,7 @@ def test_a_stream_goes_on_where_it_was(clips):
     "change, message",
     [
         ({"clip_frames": 0}, "clip_frames must be a whole number of at least 1; got 0"),
-        ({"noise_dim": 0}, "noise_dim must be a whole number"),
+        ({"noise_dim": -1}, "noise_dim must be a whole number"),
         ({"batch_size": 0}, "batch_size must be a whole number"),
         ({"test_share": 1.0}, "test_share must be a number between"),
         ({"gain_range_db": -1.0}, "gain_range_db must be a number between"),

@@ -55,6 +55,8 @@ CASES = [
     ((2, 20, 6), (5, 1, 12), {"groups": 6}),
     ((2, 23, 4), (3, 2, 4), {"dilation": 9, "groups": 2}),
     ((2, 5, 4), (5, 2, 4), {"stride": 2, "groups": 2}),
+    ((2, 20, 18), (5, 1, 576), {"stride": 2, "groups": 18}),  # on JAX as products of matrices
+    ((1, 20, 18), (3, 1, 576), {"dilation": 3, "groups": 18}),
     ((1, 41, 4), (41, 2, 2), {"stride": 4, "groups": 2}),
     ((2, 9, 11, 4), (3, 4, 4, 2), {"stride": 2}),
     ((2, 9, 11, 4), (3, 4, 2, 6), {"stride": 2, "groups": 2}),
@@ -71,7 +73,7 @@ def test_a_convolution_is_what_its_definition_says(shape, kernel_shape, settings
     np.testing.assert_allclose(result, expected, atol=1e-6 * np.abs(expected).max() * 3)
 
 
-@pytest.mark.parametrize("shape, kernel_shape, settings", CASES[1:6] + CASES[8:])
+@pytest.mark.parametrize("shape, kernel_shape, settings", CASES[1:8] + CASES[10:])
 def test_gradients_are_those_of_the_definition(shape, kernel_shape, settings):
     """It is linear in signal and kernel: a step of any size in any direction tells its derivative."""
     signal, kernel = noise(*shape), noise(*kernel_shape, seed=1)

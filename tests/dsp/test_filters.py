@@ -7,11 +7,14 @@ from cases import assert_gradient_matches_differences
 from keras import ops
 
 from audiozoo.dsp.filters import (
+    LOOP_FRAMES,
     convolve,
     convolve_block,
+    convolve_in_blocks,
     fft_convolve,
     filter_noise,
     fir_basis,
+    looped_noise,
     partition_response,
     silent_convolution,
 )
@@ -166,6 +169,28 @@ def test_convolution_is_cut_to_the_length_asked_for():
     np.testing.assert_allclose(ours, np.convolve(signal, response), atol=1e-5)
 
 
+@pytest.mark.parametrize("tails", ["overlap", "cut"])
+def test_noise_is_filtered_alike_without_an_fft(tails):
+    noise, magnitudes = random_controls()
+    expected = filtered(noise, magnitudes, tails=tails)
+    ours = filtered(noise, magnitudes, tails=tails, transforms="matrices")
+    np.testing.assert_allclose(ours, expected, atol=2e-6 * np.abs(expected).max())
+
+
+def test_looped_noise_is_white_and_does_not_repeat_with_its_loops():
+    frames, hop = 1000, 16
+    noise = ops.convert_to_numpy(looped_noise(frames, hop))[0].astype("float64")
+    assert noise.shape == (frames, hop)
+    assert np.abs(noise).max() <= 1.0
+    assert abs(noise.mean()) < 4.0 / np.sqrt(3.0 * noise.size)  # of uniform numbers, four deviations
+    assert noise.var() == pytest.approx(1.0 / 3.0, rel=0.02)
+    signal = noise.ravel()
+    for lag in (1, 2, hop, *(hop * length for length in LOOP_FRAMES), hop * sum(LOOP_FRAMES)):
+        correlation = np.mean(signal[lag:] * signal[:-lag]) * 3.0
+        assert abs(correlation) < 4.0 / np.sqrt(len(signal) - lag), f"at a lag of {lag} samples"
+    np.testing.assert_array_equal(ops.convert_to_numpy(looped_noise(7, hop))[0], noise[:7].astype("float32"))
+
+
 def test_gradient_of_the_impulse_response_against_differences():
     rng = np.random.default_rng(3)
     audio, response = (
@@ -205,3 +230,12 @@ def test_the_state_of_a_convolution_keeps_its_shape():
     assert {name: tuple(value.shape) for name, value in later.items()} == {
         name: value.shape for name, value in state.items()
     }
+
+
+@pytest.mark.parametrize("block_size, taps", [(1, 3), (7, 1), (64, 64), (64, 65), (160, 1001)])
+def test_convolution_as_one_over_blocks_is_scipys(block_size, taps):
+    rng = np.random.default_rng(0)
+    audio, response = rng.standard_normal((2, 5 * block_size)), rng.standard_normal(taps)
+    ours = convolve_in_blocks(audio.astype("float32"), response.astype("float32"), block_size)
+    expected = scipy.signal.convolve(audio, response[None])[:, : audio.shape[1]]
+    np.testing.assert_allclose(ops.convert_to_numpy(ours), expected, atol=2e-6 * np.abs(expected).max())

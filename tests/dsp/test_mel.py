@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from audiozoo.dsp.mel import compress, expand, hz_to_mel, mel_filters, mel_to_hz
+from audiozoo.dsp.mel import compress, envelope_of_bands, expand, hz_to_mel, mel_filters, mel_to_hz
 
 
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
@@ -62,3 +62,16 @@ def test_what_makes_no_filters_is_refused(change, sentence):
     settings = {"sample_rate": 16000, "window_length": 1024, "num_mels": 40} | change
     with pytest.raises(ValueError, match=sentence):
         mel_filters(**settings)
+
+
+def test_an_envelope_of_flat_magnitudes_is_flat_and_follows_a_slope():
+    filters = mel_filters(22050, 1024, 80)
+    hz = np.fft.rfftfreq(1024, 1 / 22050)
+    for magnitude, inner, tolerance in (
+        (np.full(513, 0.25), slice(0, 513), 1e-4),
+        (np.exp(-hz / 3000.0), slice(2, 490), 0.05),
+    ):
+        found = ops.convert_to_numpy(
+            envelope_of_bands(np.log(magnitude @ filters).astype("float32"), filters)
+        )
+        np.testing.assert_allclose(found[inner], np.log(magnitude)[inner], atol=tolerance)

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 import scipy.signal
-from cases import gradient_of
+from cases import assert_gradient_matches_differences, gradient_of
 from keras import ops
 
 from audiozoo.dsp.spectra import (
@@ -12,6 +12,7 @@ from audiozoo.dsp.spectra import (
     a_weighted_loudness,
     analysis_window,
     hann_window,
+    istft,
     overlap_add,
     stft_magnitude,
 )
@@ -123,3 +124,23 @@ def test_loudness_is_power_so_that_independent_sounds_add_up():
 def test_silence_reads_the_floor_and_nothing_reads_less():
     np.testing.assert_array_equal(loudness_of(np.zeros((1, 8000))), np.full((1, 50, 1), LOUDNESS_FLOOR_DB))
     assert loudness_of(sine(1000, 1e-9)).min() >= LOUDNESS_FLOOR_DB
+
+
+def test_a_spectrum_of_every_hop_comes_back_as_its_audio():
+    audio = np.random.default_rng(0).standard_normal((2, 256)).astype("float32")
+    padded = np.pad(audio, ((0, 0), (12, 12)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, 32, axis=-1)[:, ::8] * hann_window(32)
+    spectrum = np.fft.rfft(frames)
+    parts = [ops.convert_to_tensor(part.astype("float32")) for part in (spectrum.real, spectrum.imag)]
+    back = ops.convert_to_numpy(istft(*parts, hop=8))
+    np.testing.assert_allclose(back, audio, atol=1e-5)
+
+
+def test_gradient_of_the_inverse_transform_is_right():
+    imaginary = ops.zeros((1, 4, 9))
+    assert_gradient_matches_differences(
+        lambda real: istft(real, imaginary, hop=4),
+        np.random.default_rng(0).standard_normal((1, 4, 9)).astype("float32"),
+        step=1e-1,
+        tolerance=1e-3,
+    )

@@ -5,11 +5,11 @@ import functools
 import keras
 import numpy as np
 import pytest
-from cases import LayerCase, assert_gradient_matches_differences, gradient_of
+from cases import LayerCase, assert_gradient_matches_differences, gradient_of, on_one_backend
 from keras import ops
 
 from audiozoo.layers import GRU, MinGRU
-from audiozoo.layers.recurrent import both_ways, linear_recurrence
+from audiozoo.layers.recurrent import both_ways, linear_recurrence, run_by_doubling, run_in_blocks
 
 
 def sigmoid(x):
@@ -147,6 +147,17 @@ class TestMinGRU(RecurrentCase):
 
     def oracle(self, layer, inputs):
         return plain_mingru(layer, inputs, np.zeros((2, 6)))[0]
+
+
+@on_one_backend  # only TensorFlow traces programs of unknown length
+@pytest.mark.parametrize("frames", [1, 2, 37])
+def test_the_linear_recurrence_by_doubling_is_that_in_blocks(frames):
+    rng = np.random.default_rng(0)
+    decay = rng.uniform(0.0, 1.0, (2, frames, 3)).astype("float32")
+    drive, state = (rng.standard_normal(shape).astype("float32") for shape in ((2, frames, 3), (2, 3)))
+    tensors = [ops.convert_to_tensor(array) for array in (decay, drive, state)]
+    expected, ours = (ops.convert_to_numpy(run(*tensors)) for run in (run_in_blocks, run_by_doubling))
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 4, 13])

@@ -148,6 +148,26 @@ def test_a_preset_holds_what_training_needs_to_know_and_no_optimizer(gain, tmp_p
     assert folder.stat().st_mode == (tmp_path / "plain").stat().st_mode  # others may read it
 
 
+def test_every_bit_of_the_weights_is_kept_where_it_is_asked_for(gain, tmp_path):
+    model = gain()
+    model.dense.kernel.assign(np.full((3, 2), 1e6 + 0.5))  # beyond half precision in both ways
+    loaded = audiozoo.load(model.save_to_preset(tmp_path / "mine", name="mine", half_precision=False))
+    for ours, theirs in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["mine.weights.h5", "preset.yaml"]
+
+
+def test_a_fresh_copy_has_weights_of_its_own(gain, tmp_path):
+    model = audiozoo.load(gain().save_to_preset(tmp_path / "mine", name="mine"))
+    model.compile("adam", loss="mse")
+    copy = model.fresh_copy()
+    np.testing.assert_array_equal(numpy_of(copy(X)), numpy_of(model(X)))
+    assert (copy.preset, copy.compiled, copy.get_config()) == (model.preset, False, model.get_config())
+    before = numpy_of(model(X))
+    copy.dense.set_weights([np.zeros((3, 2)), np.zeros(2)])
+    np.testing.assert_array_equal(numpy_of(model(X)), before)
+
+
 def test_card_and_recipe_of_a_loaded_model_travel_on(gain, tmp_path):
     card = Card(summary="a gain", weights_license="CC0-1.0")
     gain().save_to_preset(tmp_path / "one", name="one", card=card, train=Train(seed=4))

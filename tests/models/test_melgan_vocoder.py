@@ -20,9 +20,8 @@ SMALL = {
     "lowest_hz": 50.0,
     "highest_hz": 3800.0,
     "channels": 16,
-    "ratios": (4, 4),
+    "ratios": (8, 8),
     "dilations": (3,),
-    "bands": 4,
     "initial_deviation": None,
     "discriminator_scales": 2,
     "discriminator_channels": 4,
@@ -32,6 +31,7 @@ SMALL = {
     "mel_weight": 2.0,
     "matching_weight": 5.0,
 }
+SPECTRAL = SMALL | {"ratios": (), "dilations": (1, 3)}
 SAMPLES = 2048
 
 
@@ -58,10 +58,19 @@ class TestMelGANVocoder(ModelCase):
         )
 
 
+def made(config):
+    keras.utils.set_random_seed(0)
+    return MelGANVocoder(**config)
+
+
 @pytest.fixture(scope="module")
 def small():
-    keras.utils.set_random_seed(0)
-    return MelGANVocoder(**SMALL)
+    return made(SMALL)
+
+
+@pytest.fixture(scope="module", params=[SMALL, SPECTRAL], ids=["waveform", "spectrum"])
+def either(request):
+    return made(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -272,24 +281,24 @@ def test_half_the_rate_takes_means_of_what_there_is(samples):
 # --- Sound ---
 
 
-def test_pieces_sound_as_one_pass(small, monkeypatch):
+def test_pieces_sound_as_one_pass(either, monkeypatch):
     mel = np.random.default_rng(0).uniform(-3.0, 0.0, (100, 20)).astype("float32")
-    whole = small.vocode(mel)
+    whole = either.vocode(mel)
     assert whole.shape == (100 * 64,)
     monkeypatch.setattr("audiozoo.models.melgan_vocoder.PIECE_FRAMES", 16)
-    assert_close(small.vocode(mel), whole, 1e-5)
-    context = small.context_frames
+    assert_close(either.vocode(mel), whole, 1e-5)
+    context = either.context_frames
     padded = np.pad(mel, ((context, context), (0, 0)), mode="symmetric")
-    assert_close(vocoder_output(small, padded[None])[0, context * 64 : -context * 64], whole, 1e-5)
+    assert_close(vocoder_output(either, padded[None])[0, context * 64 : -context * 64], whole, 1e-5)
 
 
-def test_context_is_as_far_as_a_frame_can_be_heard(small):
+def test_context_is_as_far_as_a_frame_can_be_heard(either):
     """Exactly: what lies further changes nothing at all, and what lies nearer is not computed for nothing."""
-    context = small.context_frames
+    context = either.context_frames
     mel = np.random.default_rng(0).uniform(-3.0, 0.0, (4 * context, 20)).astype("float32")
     changed = mel.copy()
     changed[2 * context] = 0.0
-    difference = np.abs(vocoder_output(small, changed[None]) - vocoder_output(small, mel[None]))[0]
+    difference = np.abs(vocoder_output(either, changed[None]) - vocoder_output(either, mel[None]))[0]
     heard = np.flatnonzero(difference) // 64 - 2 * context
     assert np.abs(heard).max() <= context
     assert np.abs(heard).max() >= context - 4
@@ -300,21 +309,21 @@ def test_the_published_context_reaches_far_enough(published):
     assert 5 <= published.context_frames <= 12
 
 
-def test_a_batch_is_vocoded_item_by_item_and_reconstruction_has_any_length(small):
+def test_a_batch_is_vocoded_item_by_item_and_reconstruction_has_any_length(either):
     audio = plucks(SAMPLES, 8000)[:2]
-    mel = small.mel(audio)
+    mel = either.mel(audio)
     assert mel.shape == (2, SAMPLES // 64, 20)
-    assert_close(small.vocode(mel)[1], small.vocode(mel[1]), 1e-6)
+    assert_close(either.vocode(mel)[1], either.vocode(mel[1]), 1e-6)
     for samples in (1, 63, 64, 1000, SAMPLES):
-        assert small.reconstruct(audio[:, :samples]).shape == (2, samples)
-    assert small.reconstruct(audio[0]).shape == (SAMPLES,)
+        assert either.reconstruct(audio[:, :samples]).shape == (2, samples)
+    assert either.reconstruct(audio[0]).shape == (SAMPLES,)
     stereo = np.stack([audio[0], audio[1]], axis=1)
-    assert small.perform(stereo, 16000).shape == (SAMPLES // 2,)
+    assert either.perform(stereo, 16000).shape == (SAMPLES // 2,)
 
 
-def test_silence_is_no_error_and_finite(small):
-    assert np.isfinite(small.reconstruct(np.zeros(1000, "float32"))).all()
-    np.testing.assert_allclose(small.mel(np.zeros(1000, "float32")), -5.0, atol=1e-5)
+def test_silence_is_no_error_and_finite(either):
+    assert np.isfinite(either.reconstruct(np.zeros(1000, "float32"))).all()
+    np.testing.assert_allclose(either.mel(np.zeros(1000, "float32")), -5.0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -351,10 +360,10 @@ def test_what_is_no_spectrogram_of_this_model_is_refused(small, mel, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"hop": 100}, "product hop=100"),
-        ({"ratios": (5, 3), "hop": 60}, "ratios must be even"),
+        ({"hop": 100}, "product hop=100, or be none"),
+        ({"ratios": (), "hop": 128}, "window_length must be an even multiple of hop=128"),
+        ({"ratios": (5, 3), "hop": 15}, "ratios must be even"),
         ({"channels": 18}, "divisible by 4"),
-        ({"bands": 0}, "bands must be a whole number"),
         ({"mel_weight": -1.0}, "mel_weight must be a number"),
         ({"initial_deviation": 0.0}, "initial_deviation"),
         ({"num_mels": 200}, "num_mels=200 leaves"),
@@ -363,6 +372,35 @@ def test_what_is_no_spectrogram_of_this_model_is_refused(small, mel, message):
 def test_impossible_arguments_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         MelGANVocoder(**(SMALL | change))
+
+
+# --- By a spectrum ---
+
+
+def test_untrained_it_has_the_level_of_every_band():
+    """The envelope alone, with a phase that is as good as random."""
+    model = made(SPECTRAL)
+    g = model.generator.head.convolution.g
+    g.assign(np.where(np.arange(g.shape[0]) < 129, 0.0, 100.0))
+    slope = np.linspace(-4.0, -1.0, 20)
+    mel = slope + np.random.default_rng(0).uniform(-0.05, 0.05, (200, 20))
+    found = model.mel(model.vocode(mel.astype("float32")))[5:-5].mean(axis=0)
+    assert np.corrcoef(found, slope)[0, 1] > 0.99
+    assert np.abs(found - slope - np.mean(found - slope)).max() < 0.3
+
+
+def test_by_a_spectrum_it_is_saved_trained_and_folded(tmp_path):
+    model = made(SPECTRAL)
+    loaded = audiozoo.load(model.save_to_preset(tmp_path / "mine", name="mine"))
+    audio = plucks(SAMPLES, 8000)[:2]
+    assert_close(loaded.reconstruct(audio), model.reconstruct(audio), 2e-2)
+    before = model.reconstruct(audio)
+    model.fold_weight_norm()
+    assert_close(model.reconstruct(audio), before, 1e-5)
+    loaded.compile(keras.optimizers.Adam(2e-3))
+    for scale in loaded.discriminator.scales:
+        scale.score.bias.assign([2.0])  # see above
+    assert_trains(loaded, lambda: loaded.train_on_batch({"audio": audio}, audio, return_dict=True)["loss"])
 
 
 # --- Folding and training ---

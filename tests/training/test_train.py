@@ -365,6 +365,16 @@ def test_a_preset_without_a_train_section_is_refused(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_has_no_recipe_is_refused_with_or_without_a_train_section(data, tmp_path):
+    preset = audiozoo.info("crepe_tiny")
+    for each in (preset, preset.model_copy(update={"train": tiny().train})):
+        with pytest.raises(
+            InvalidPreset, match="'crepe_tiny' cannot be trained: there is no recipe for Crepe"
+        ):
+            train(each, data, out=tmp_path / "run", monitor=["voice.wav"])
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("changed", [{"epochs": 0}, {"epochs": 1.5}, {"seed": -1}])
 def test_numbers_out_of_range_are_refused_by_name(data, tmp_path, changed):
     (name, value), *_ = changed.items()

@@ -284,6 +284,14 @@ def test_a_preset_without_what_a_search_needs_is_refused(section, tmp_path):
         search(preset, "digits", out=tmp_path, progress=False)
 
 
+def test_what_has_no_recipe_is_not_searched(tmp_path):
+    preset = audiozoo.info("crepe_tiny").model_copy(
+        update={"train": tiny(BETAS).train, "tune": tiny(BETAS).tune}
+    )
+    with pytest.raises(InvalidPreset, match="'crepe_tiny' cannot be trained: there is no recipe for Crepe"):
+        search(preset, "digits", out=tmp_path, progress=False)
+
+
 def test_what_the_data_give_is_not_searched(tmp_path):
     preset = tiny({"image_size": {"type": "int", "min": 8, "max": 16}})
     with pytest.raises(SearchError, match="tune.image_size cannot be searched: the data give it"):
