@@ -75,7 +75,8 @@ def quality(
     values = {
         "model": model,
         "parameters": made_by.count_params(),
-        "trained_steps": settings.epochs * settings.steps_per_epoch,
+        "training": {"model": cmelgan.effort(made_by.preset.name)}
+        | ({"control": cmelgan.effort("melnet_control")} if control else {}),
         "held_out_files": len(crops.held_out),
         "held_out_recordings": len({clips[index].recording for index in crops.held_out}),
         "nats_per_number": likelihood,

@@ -120,10 +120,12 @@ CMELGAN_SETS = {
     "noise": "noise with the levels of every band",
 }
 MELNET_COLUMNS = (*CMELGAN_COLUMNS[:3], ("KAD", "kad", ".2f"), *CMELGAN_COLUMNS[3:])
-MELNET_SETS = CMELGAN_SETS | {
+MELNET_SETS = {
+    **{name: CMELGAN_SETS[name] for name in ("training", "held_out", "samples")},
     "cooler": "the same at a temperature of 0.8",
     "cmelgan": "what `cmelgan` makes",
     "few": "what the model makes, as few as of the published recipe",
+    **{name: CMELGAN_SETS[name] for name in ("control", "noise")},
 }
 MELNET_LIKELIHOODS = {
     "a Gaussian for each class and band": "independent",
@@ -549,8 +551,9 @@ def melnet_findings(images):
         rows = [[title, shown(nats[name], ".3f")] for title, name in MELNET_LIKELIHOODS.items()]
         yield table(["", "nats per number"], rows)
         yield (
-            "Samples, judged as those of the conditional MelGAN are. Distances of few are larger: those of "
-            "the published recipe are to be compared with as few of the model."
+            f"Samples after {trained_for(values['training'])}, judged as those of the conditional MelGAN are. "
+            "Distances of few are larger: those of the published recipe are to be compared with as few of the "
+            "model."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in MELNET_COLUMNS)]
