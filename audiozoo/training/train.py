@@ -150,7 +150,7 @@ def train(
     if examples and isinstance(model, VAE):
         items = SCATTERED_IMAGES if kind == "images" else SCATTERED_CLIPS
         shown.append(LatentScatter(out, crops, items=items))
-    callbacks = [*callbacks_of_learning(settings), *shown, keeper]
+    callbacks = [*callbacks_of_learning(settings), keeper, *shown]  # an epoch is kept before it is drawn
     if done < settings.epochs:
         model.fit(
             training_stream(crops, first_step=done * settings.steps_per_epoch),
