@@ -1,6 +1,5 @@
 """Reading, checking, resampling and writing audio (soundfile and soxr)."""
 
-import contextlib
 import pathlib
 import re
 import warnings
@@ -9,8 +8,11 @@ import numpy as np
 
 from audiozoo.atomic import make_folder, replacing
 from audiozoo.errors import AudioError, OutputError
+from audiozoo.foreign import obstacle, refused
 
 BLOCK_SECONDS = 10.0
+BLOCK_SAMPLES = 1 << 22  # at most, all channels together, whatever rate and channels a header claims
+LONGEST_SAMPLES = 1 << 30  # of a file read whole, all channels together: 4 GiB, 6 hours at 48 kHz
 SAMPLE_RATES_HZ = (1000, 768_000)
 # What is looked for in a folder. A file of these that cannot be read is named, others are passed over.
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
@@ -23,7 +25,8 @@ PCM_ENCODINGS = {"float32": np.dtype("<f4"), "int16": np.dtype("<i2")}
 def read_audio(path, *, sample_rate=None, mono=True):
     """Read an audio file of any format that libsndfile knows (WAV, FLAC, OGG, MP3, AIFF ...).
 
-    The file is read, mixed and resampled block by block: memory holds the result, not the source.
+    The file is read, mixed and resampled block by block: memory holds the result, not the source. Since a
+    small file can unpack to any length, a result of more than 2^30 samples is left to ``read_blocks``.
 
     Args:
         path: the file.
@@ -35,10 +38,19 @@ def read_audio(path, *, sample_rate=None, mono=True):
         is False; about -1..1.
 
     Raises:
-        AudioError: the file is missing, empty, no audio, or holds NaN or infinity.
+        AudioError: the file is missing, empty, no audio, too long, or holds NaN or infinity.
     """
     blocks, target = read_blocks(path, sample_rate=sample_rate, mono=mono)
-    audio = np.concatenate(list(blocks))
+    kept, samples = [], 0
+    for block in blocks:
+        kept.append(block)
+        samples += block.size
+        if samples > LONGEST_SAMPLES:
+            raise AudioError(
+                f"path {str(path)!r} must have at most {LONGEST_SAMPLES} samples to be read whole; it has "
+                "more. Cut it, or read it with read_blocks ('audiozoo stream' on the command line)."
+            )
+    audio = np.concatenate(kept)
     check_samples(audio, name=f"path {str(path)!r}")
     return audio, target
 
@@ -61,24 +73,25 @@ def read_blocks(path, *, sample_rate=None, mono=True, block_seconds=BLOCK_SECOND
     import soundfile
 
     path = pathlib.Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise AudioError(f"path must be an audio file; {str(path)!r} {what}.")
+    reason = obstacle(path)
+    if reason:
+        raise AudioError(f"path must be an audio file; {str(path)!r} {reason}.")
     if not path.stat().st_size:
         raise AudioError(f"path {str(path)!r} must hold audio; the file is empty. Record or copy it again.")
     with unreadable_is_refused(path):
         source = soundfile.SoundFile(path)
     check_complete(path, source)
-    target = check_sample_rate(source.samplerate if sample_rate is None else sample_rate)
+    own = check_sample_rate(source.samplerate, name=f"the sample rate of path {str(path)!r}")
+    target = own if sample_rate is None else check_sample_rate(sample_rate)
 
     def decoded():
-        frames = max(1, int(block_seconds * source.samplerate))
+        frames = max(1, min(int(block_seconds * own), BLOCK_SAMPLES // source.channels))
         with source, unreadable_is_refused(path):
             for block in source.blocks(frames, dtype="float32", always_2d=True):
                 yield block.mean(axis=1) if mono else block
 
     nothing = np.zeros(0 if mono else (0, source.channels), "float32")
-    return resampled_blocks(decoded(), source.samplerate, target, nothing), target
+    return resampled_blocks(decoded(), own, target, nothing), target
 
 
 def read_pcm_blocks(file, *, encoding="float32", sample_rate, new_sample_rate, block_seconds=0.01):
@@ -177,18 +190,14 @@ def resampled_blocks(blocks, sample_rate, new_sample_rate, nothing):
     yield resampler.resample_chunk(nothing, last=True)
 
 
-@contextlib.contextmanager
 def unreadable_is_refused(path):
     """Raise AudioError for what libsndfile makes of a file that it cannot read."""
-    import soundfile
-
-    try:
-        yield
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: raw samples without a header
-        raise AudioError(
-            f"path {str(path)!r} cannot be read as audio ({error}). It is damaged, or of a format that "
-            "libsndfile does not know: copy it again, or convert it to WAV or FLAC."
-        ) from error
+    return refused(
+        AudioError,
+        f"path {str(path)!r} cannot be read as audio",
+        "It is damaged, or of a format that libsndfile does not know: copy it again, or convert it to WAV or "
+        "FLAC.",
+    )
 
 
 def check_complete(path, source):
@@ -266,13 +275,13 @@ def check_samples(audio, *, name):
         )
 
 
-def check_sample_rate(sample_rate) -> int:
+def check_sample_rate(sample_rate, *, name="sample_rate") -> int:
     """The sample rate as a whole number of Hz. Raises AudioError if it is none, or out of range."""
     lowest, highest = SAMPLE_RATES_HZ
     numeric = isinstance(sample_rate, (int, float, np.number)) and not isinstance(sample_rate, bool)
     if not numeric or not lowest <= sample_rate <= highest or sample_rate != round(sample_rate):
         raise AudioError(
-            f"sample_rate must be a whole number of Hz between {lowest} and {highest}; got {sample_rate!r}."
+            f"{name} must be a whole number of Hz between {lowest} and {highest}; got {sample_rate!r}."
         )
     return int(sample_rate)
 

@@ -9,6 +9,7 @@ import csv
 import pathlib
 
 from audiozoo.errors import DataError
+from audiozoo.foreign import content, refused
 
 LICENSE = "CC BY-NC-SA 4.0"
 NEEDED = ("canonical_composer", "canonical_title", "audio_filename")
@@ -34,11 +35,8 @@ def about_maestro(folder, paths):
         DataError: a CSV file that is not the dataset's, or that names none of the files.
     """
     table = sorted(pathlib.Path(folder).glob("maestro-v*.csv"))[-1]
-    try:
-        with open(table, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{str(table)!r} must be the table of MAESTRO ({error}).") from error
+    with refused(DataError, f"{str(table)!r} must be the table of MAESTRO", "Unpack it again."):
+        rows = list(csv.DictReader(content(table).decode("utf-8").splitlines(keepends=True)))
     if not rows or not set(NEEDED) <= set(rows[0]):
         raise DataError(
             f"{str(table)!r} must be the table of MAESTRO, with columns {', '.join(NEEDED)}; it has "
