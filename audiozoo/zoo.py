@@ -100,7 +100,7 @@ def _construct(architecture, arguments, source):
     for name in arguments:
         if name not in (*known, "name", "dtype", "trainable"):
             raise IncompatiblePreset(
-                f"{architecture} has no argument {name!r}. Allowed: "
+                f"{source}: {architecture} has no argument {name!r}. Allowed: "
                 f"{', '.join(known)}, name, dtype, trainable."
             )
     try:

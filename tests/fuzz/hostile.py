@@ -18,7 +18,7 @@ LONGEST_MESSAGE = 4000
 
 
 def fuzzed(examples):
-    """Settings of a test that tries so many examples, the same each time; under ``make fuzz`` more, and others."""
+    """Settings of a test that tries so many examples, the same each time; more under ``make fuzz``."""
     return settings(
         max_examples=examples * FACTOR,
         deadline=None,
@@ -120,7 +120,7 @@ def twisted(draw, values):
 
 
 def read_or_refused(read, path, error=AudioZooError, *, named=None):
-    """What ``read(path)`` returns, or the error that refuses the file; anything else that happens is a failure.
+    """What ``read(path)`` returns, or the error that refuses the file; anything else is a failure.
 
     It must come in time, name the file, be no page of text, and leave the folder of the file as it was.
 
@@ -131,21 +131,26 @@ def read_or_refused(read, path, error=AudioZooError, *, named=None):
         named: what the message must hold, instead of the file's name.
     """
     before = listing(path.parent)
-    try:
-        with time_limit(LIMIT_SECONDS):
-            result = read(path)
-    except error as refusal:
-        assert isinstance(refusal, AudioZooError)
-        message = str(refusal)
-        assert (named or path.name) in message, message
-        assert len(message) < LONGEST_MESSAGE, message[:500]
-        result = refusal
+    result = outcome(read, path, error)
     assert listing(path.parent) == before
+    if isinstance(result, error):
+        assert isinstance(result, AudioZooError)
+        assert (named or path.name) in str(result), str(result)
+        assert len(str(result)) < LONGEST_MESSAGE, str(result)[:500]
     return result
 
 
+def outcome(read, path, error):
+    """What comes of it in time: a result, or an error of this class."""
+    try:
+        with time_limit(LIMIT_SECONDS):
+            return read(path)
+    except error as refused:
+        return refused
+
+
 def refusal(read, path, error=AudioZooError, *, named=None):
-    """The message with which the file is refused; read without an error it is a failure."""
+    """The message with which the file is refused; that it is read is a failure."""
     result = read_or_refused(read, path, error, named=named)
     assert isinstance(result, AudioZooError), f"{path.name} was read: {result!r:.200}"
     return str(result)
