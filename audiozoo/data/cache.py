@@ -11,7 +11,7 @@ import numpy as np
 
 from audiozoo.data.audio_io import read_audio
 from audiozoo.errors import AudioError, DataError, OutputError
-from audiozoo.foreign import refused
+from audiozoo.foreign import json_object, refused
 
 
 def entry_of(path, settings, *, cache):
@@ -75,22 +75,26 @@ def kept(entry, compute, write, read):
             with refused(DataError, f"{str(entry)!r} is damaged", "It is made anew."):
                 return read(entry)
         except DataError:
-            shutil.rmtree(entry, ignore_errors=True)
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
     values = compute()
     fill(entry, lambda folder: write(folder, values))
-    return read(entry)
+    with refused(OutputError, f"{str(entry)!r} cannot be made anew", "Set AUDIOZOO_CACHE to another folder."):
+        return read(entry)
 
 
 def save_audio(folder, audio):
     """Keep float audio ``(samples,)`` as int16, scaled down only if it must be."""
     gain = max(1.0, float(np.abs(audio).max())) / 32767.0
     np.save(folder / "audio.npy", np.round(audio / gain).astype("int16"))
-    (folder / "gain.json").write_text(json.dumps(gain))
+    (folder / "gain.json").write_text(json.dumps({"gain": gain}))  # a bare number could be cut unseen
 
 
 def load_audio(folder):
     """What ``save_audio`` kept: ``StoredArray``, and the gain of a sample. Raises where it is damaged."""
-    audio, gain = StoredArray(folder / "audio.npy"), json.loads((folder / "gain.json").read_text())
+    audio, gain = StoredArray(folder / "audio.npy"), json_object(folder / "gain.json")["gain"]
     if audio.dtype != np.int16 or len(audio.shape) != 1 or not len(audio) or not 0.0 < gain < np.inf:
         raise ValueError(f"it holds {audio.dtype} {audio.shape} with a gain of {gain!r:.80}")
     return audio, gain

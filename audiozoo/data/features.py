@@ -8,6 +8,7 @@ import numpy as np
 from audiozoo.data.audio_io import read_audio
 from audiozoo.data.cache import entry_of, kept, load_audio, save_audio
 from audiozoo.data.pitch import estimate_f0
+from audiozoo.foreign import npz_arrays
 
 BLOCK_FRAMES = 8192  # frames of loudness computed at once: bounds memory for long files
 CONTEXT_SAMPLES = 512  # more than a loudness window may reach beyond its block
@@ -111,11 +112,11 @@ def cached_recording(path, *, sample_rate, hop, f0_method, cache):
 
     def read(folder):
         audio, gain = load_audio(folder)
-        with np.load(folder / "features.npz") as stored:
-            features = Features(stored["f0_hz"], stored["confidence"], stored["loudness_db"])
+        frames = -(-len(audio) // hop)
+        features = Features(**npz_arrays(folder / "features.npz", most_bytes=4096 + 12 * frames))
         shapes = {values.shape for values in dataclasses.asdict(features).values()}
-        if shapes != {(-(-len(audio) // hop),)}:
-            raise ValueError(f"it holds features {shapes} of {len(audio)} samples")
+        if shapes != {(frames,)}:
+            raise ValueError(f"it holds features {shapes} of {frames} frames")
         return Recording(pathlib.Path(path).name, audio, gain, features)
 
     return kept(entry, compute, save_recording, read)

@@ -36,11 +36,12 @@ def about_maestro(folder, paths):
     """
     table = sorted(pathlib.Path(folder).glob("maestro-v*.csv"))[-1]
     with refused(DataError, f"{str(table)!r} must be the table of MAESTRO", "Unpack it again."):
-        rows = list(csv.DictReader(content(table).decode("utf-8").splitlines(keepends=True)))
+        lines = content(table).decode("utf-8").splitlines(keepends=True)
+        rows = list(csv.DictReader(lines, restkey="further cells", restval=""))
     if not rows or not set(NEEDED) <= set(rows[0]):
         raise DataError(
             f"{str(table)!r} must be the table of MAESTRO, with columns {', '.join(NEEDED)}; it has "
-            f"{', '.join(rows[0]) if rows else 'no rows'}. Move it away if the folder is something else."
+            f"{', '.join(rows[0]) if rows else 'no rows':.200}. Move it away if the folder is something else."
         )
     by_name = {row["audio_filename"]: row for row in rows}
     known = {}

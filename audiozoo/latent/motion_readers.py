@@ -34,13 +34,12 @@ from scipy.spatial.transform import Rotation
 from audiozoo.atomic import replacing
 from audiozoo.errors import MotionError, one_line
 from audiozoo.foreign import content, npz_arrays, obstacle, refused
-from audiozoo.latent.motion import CHAINS, FINGERS, NUM_POINTS, WRIST, HandMotion, check_fps
+from audiozoo.latent.motion import CHAINS, FINGERS, MOST_FRAMES, NUM_POINTS, WRIST, HandMotion, check_fps
 
 CAMERA_FPS = 30.0  # where a file does not say
 DHG_FPS, DHG_JOINTS, DHG_PALM = 30.0, 22, 1
 FILE_VERSION = 1
 MOST_BYTES = 1 << 31  # of an .npz, unpacked: 20 hours of two hands at 30 frames a second
-MOST_FRAMES = 1 << 21
 LANDMARK_KEYS = ("landmarks", "hand_landmarks", "multiHandLandmarks", "multi_hand_landmarks")
 SIDE_KEYS = ("handedness", "handednesses", "multiHandedness", "multi_handedness")
 # Names of columns and keys of time, and how many of its units are a second.
@@ -188,7 +187,7 @@ def format_of(path, text):
     raise broken(
         path,
         1,
-        f"has columns of no known recorder: {', '.join(header[:6])} ...",
+        f"has columns of no known recorder: {', '.join(header[:6]):.200} ...",
         "Known are x0 ... z20 (MediaPipe), bones (Leap Motion), and acceleration (phone).",
     )
 
@@ -492,9 +491,10 @@ def by_frame(path, header, rows, points, seconds):
     if not np.isfinite(numbers).all() or (numbers != np.round(numbers)).any() or numbers.min() < 0:
         line = rows[int(np.argmax(~np.isfinite(numbers) | (numbers != np.round(numbers)) | (numbers < 0)))][0]
         raise broken(path, line, "frame must be a whole number, 0 or more")
-    numbers = (numbers - numbers.min()).astype(int)
+    numbers -= numbers.min()
     if numbers.max() >= min(MOST_FRAMES, 1000 * len(rows)):
-        raise broken(path, rows[int(np.argmax(numbers))][0], f"frame is {numbers.max()} beyond the first")
+        raise broken(path, rows[int(np.argmax(numbers))][0], f"frame is {numbers.max():g} beyond the first")
+    numbers = numbers.astype(int)
     sides = next((header.index(name) for name in ("handedness", "hand") if name in header), None)
     frames = [[] for _ in range(numbers.max() + 1)]
     for (_, cells), number, hands in zip(rows, numbers, points, strict=True):

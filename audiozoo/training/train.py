@@ -331,7 +331,7 @@ def claim(out, kind, what, *, defaults=None):
             differing = list(differences(earlier, what))
         if differing:
             raise TrainingError(
-                f"out {str(out)!r} holds a {kind} with another {'; '.join(differing)}. "
+                f"out {str(out)!r} holds a {kind} with another {'; '.join(differing[:10])}. "
                 "Choose another folder, or delete it to begin anew."
             )
         return
@@ -347,4 +347,4 @@ def differences(earlier, now, prefix=""):
         if isinstance(after, dict):
             yield from differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            yield f"{prefix}{key} (was {before}, is {after})"
+            yield f"{prefix}{key:.80} (was {before!s:.80}, is {after!s:.80})"
