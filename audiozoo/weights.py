@@ -7,6 +7,7 @@ cache needs no network; a file with another sha256 is never used and never kept.
 """
 
 import hashlib
+import io
 import math
 import os
 from pathlib import Path
@@ -176,7 +177,8 @@ def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
             )
         return values.astype("float16")
 
-    with h5py.File(source) as single, replacing(destination) as temporary, h5py.File(temporary, "w") as half:
+    image = io.BytesIO()  # on a full disk HDF5 ends the process
+    with h5py.File(source) as single, h5py.File(image, "w") as half:
 
         def copy(name, item):
             if isinstance(item, h5py.Dataset):
@@ -188,6 +190,8 @@ def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
 
         half.attrs.update(single.attrs)
         single.visititems(copy)
+    with replacing(destination) as temporary:
+        temporary.write_bytes(image.getbuffer())
 
 
 def _packaged(preset):

@@ -1,5 +1,6 @@
 """Reading, checking, resampling and writing audio (soundfile and soxr)."""
 
+import io
 import pathlib
 import re
 import warnings
@@ -355,17 +356,52 @@ def write_blocks(path, blocks, sample_rate, *, channels=1):
     path, container = pathlib.Path(path), output_format(path)
     make_folder(path.parent)
     samples, peak = 0, 0.0
-    with replacing(path) as draft:
+    with replacing(path) as draft, Sink(draft) as file:
         try:
-            with soundfile.SoundFile(draft, "w", int(sample_rate), channels, format=container) as sink:
+            with soundfile.SoundFile(file, "w", int(sample_rate), channels, format=container) as sink:
                 for block in blocks:
                     sink.write(np.clip(block, -1.0, 1.0))
+                    file.check()
                     samples, peak = samples + len(block), max(peak, float(np.abs(block).max(initial=0.0)))
-        except soundfile.SoundFileError as error:
+        except soundfile.LibsndfileError as error:
             raise OutputError(
-                f"cannot write {path}: {error}, with {channels} channels at {sample_rate} Hz as {container}. "
+                f"cannot write {path}: {error.error_string}, with {channels} channels at {sample_rate} Hz as {container}. "
                 "Write .wav, or choose another place."
             ) from error
     if peak > 1.0:
         warnings.warn(f"peak {peak:.2f} is beyond full scale: {path.name} is clipped.", stacklevel=2)
     return samples
+
+
+class Sink(io.FileIO):
+    """A file for libsndfile, whose writers of FLAC and OGG do not tell that a disk is full: this does.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        failure: the first OSError of a writing, or None. It is raised when the file is closed.
+    """
+
+    def __init__(self, path):
+        super().__init__(path, "w+")
+        self.failure = None
+
+    def write(self, data):
+        try:
+            written = super().write(data)
+            if written < len(data):  # the rest has no room; the next attempt says why
+                written += super().write(data[written:])
+        except OSError as error:  # which would be lost on its way through C
+            self.failure = self.failure or error
+            return 0
+        return written
+
+    def check(self):
+        """Raise the failure, if there was one."""
+        if self.failure:
+            raise self.failure
+
+    def __exit__(self, *raised):
+        super().__exit__(*raised)
+        self.check()

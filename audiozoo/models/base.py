@@ -3,6 +3,7 @@
 import inspect
 import pathlib
 import re
+import zipfile
 
 import keras
 import numpy as np
@@ -144,7 +145,11 @@ class AudioModel(keras.Model):
         config = {key: value for key, value in self.get_config().items() if key != "name"}
         copy = self.fresh_copy()  # a compiled one would write its optimizer along with its weights
         full, file = folder / "full.weights.h5", folder / f"{name}.weights.h5"
-        copy.save_weights(full)
+        # Not save_weights: on a full disk HDF5 ends the process. A .keras file is written from memory.
+        copy.save(folder / "full.keras")
+        with zipfile.ZipFile(folder / "full.keras") as archive:
+            full.write_bytes(archive.read("model.weights.h5"))
+        (folder / "full.keras").unlink()
         if half_precision:
             weights.halve(full, file)
             full.unlink()
