@@ -1,5 +1,6 @@
 # make demo   turn a singing voice into a violin, into demo/
 # make test   run the default suite on TensorFlow, JAX and PyTorch
+# make fuzz   try fifty times as many damaged and hostile files on every reader as the default suite does
 # make lint   what .ci/run checks besides the tests
 # make clean  remove everything that these commands made
 #
@@ -9,7 +10,7 @@ PYTHON = python3
 BIN = .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test lint clean
+.PHONY: help demo test fuzz lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -20,12 +21,15 @@ demo: .venv/.installed
 test: .venv/.installed-for-tests
 	$(BIN)/pytest
 
+fuzz: .venv/.installed-for-tests
+	AUDIOZOO_FUZZ=50 $(BIN)/pytest tests/fuzz
+
 lint: .venv/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv demo build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv demo build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Stamps are written last, so that a step that was broken off is done again.

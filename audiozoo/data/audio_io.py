@@ -365,7 +365,8 @@ def write_blocks(path, blocks, sample_rate, *, channels=1):
                     samples, peak = samples + len(block), max(peak, float(np.abs(block).max(initial=0.0)))
         except soundfile.LibsndfileError as error:
             raise OutputError(
-                f"cannot write {path}: {error.error_string}, with {channels} channels at {sample_rate} Hz as {container}. "
+                f"cannot write {path}: {error.error_string}, with {channels} channels at {sample_rate} Hz "
+                f"as {container}. "
                 "Write .wav, or choose another place."
             ) from error
     if peak > 1.0:

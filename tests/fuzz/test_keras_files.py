@@ -13,13 +13,13 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from fuzz.hostile import damaged, fuzzed, read_or_refused, refusal, twisted
+from fuzz.hostile import damaged, fuzzed, read_or_refused, refusal, time_limit, twisted
 from hypothesis import given
 from hypothesis import strategies as st
 
 import audiozoo
 from audiozoo.errors import AudioZooError, IncompatiblePreset, UnknownPreset, WeightsCorrupt
-from audiozoo.models import MnistVAE
+from audiozoo.models import MelGANVocoder, MelNet, MelNetSeed, MnistVAE
 
 REFUSALS = (IncompatiblePreset, WeightsCorrupt)
 
@@ -167,6 +167,21 @@ def test_a_model_that_no_memory_holds_is_refused(path):
     for size in (2**30, 2**31):  # pixels in a row
         write(path, with_config(config=small().get_config() | {"image_size": size}))
         assert "refuses the arguments of" in refusal(audiozoo.load, path, IncompatiblePreset)
+
+
+@pytest.mark.parametrize(
+    "model_class, arguments",
+    [
+        (MelNet, {"depths": [10**6]}),
+        (MelNet, {"depths": [1] * 65}),
+        (MelNetSeed, {"depths": [1, 10**6]}),
+        (MelGANVocoder, {"discriminator_scales": 10**6}),
+        (MelGANVocoder, {"dilations": [1] * 65}),
+    ],
+)
+def test_layers_without_end_are_not_begun(model_class, arguments):
+    with time_limit(5.0), pytest.raises(ValueError, match=rf"{next(iter(arguments))} must be at most 64"):
+        model_class(**arguments)
 
 
 def test_members_beside_those_of_keras_are_not_unpacked(path, tmp_path, monkeypatch):
