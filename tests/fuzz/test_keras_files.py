@@ -164,9 +164,8 @@ def test_numbers_that_no_constructor_takes_are_refused(path, size):
 
 
 def test_a_model_that_no_memory_holds_is_refused(path):
-    for size in (2**30, 2**31):  # pixels in a row
-        write(path, with_config(config=small().get_config() | {"image_size": size}))
-        assert "refuses the arguments of" in refusal(audiozoo.load, path, IncompatiblePreset)
+    write(path, with_config(config=small().get_config() | {"image_size": 2**31}))  # pixels in a row
+    assert "refuses the arguments of" in refusal(audiozoo.load, path, IncompatiblePreset)
 
 
 @pytest.mark.parametrize(
