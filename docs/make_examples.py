@@ -1,7 +1,8 @@
 """Sounds and pictures of the site: ``python docs/make_examples.py [PRESET ...]``.
 
 Made of packaged weights and a packaged clip, into build/docs/, from where docs/make_pages.py takes them. The
-tutorials are run, too, for what they write. What has been made is kept: remove the folder to have it made anew.
+tutorials are run, too, for what they write. What has been made is kept: remove the folder to have it made
+anew.
 """
 
 import json

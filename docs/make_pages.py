@@ -1,10 +1,11 @@
-"""What of the site is made and not written: model cards, reference, commands, tutorials, and the order of it all.
+"""What of the site is made and not written: cards, reference, commands, tutorials, and the order of pages.
 
 A hook of MkDocs, see mkdocs.yml. Pages are made in memory, from presets, docstrings, the command line and
 result files. Pages of docs/ may link to any file of the repository, as they do on GitHub; in the site such a
 link leads to the page that was made of the file, or to a copy of it.
 """
 
+import functools
 import json
 import os
 import posixpath
@@ -28,6 +29,12 @@ INCLUDED = {
     "CONTRIBUTING.md": "contributing.md",
     "audiozoo/assets/ATTRIBUTION.md": "attribution.md",
 }
+# What a link to these leads to in the site.
+STANDS_FOR = {
+    "audiozoo": "reference/audiozoo.md",
+    "audiozoo/cli.py": "commands.md",
+    "zoo_configs": "models.md",
+}
 # Page of an architecture, for its presets.
 ARCHITECTURE_PAGES = {
     "CMelGAN": "cmelgan.md",
@@ -42,30 +49,39 @@ ARCHITECTURE_PAGES = {
     "MnistVAE": "vae.md",
     "SpectralVAE": "spectral_vae.md",
 }
-# Sections and their pages; a page that is not there is left out. What no section names is under "More".
+# Sections of pages with their titles, or None for the page's own. What is not there is left out, and what no
+# section names is under "More".
 SECTIONS = {
-    "Models": [
-        "ddsp.md",
-        "conv1d_resnet_vae.md",
-        "spectral_vae.md",
-        "vae.md",
-        "cmelgan.md",
-        "vocoder.md",
-        "melnet.md",
-        "pitch.md",
-    ],
-    "How to": [
-        "training.md",
-        "tuning.md",
-        "latent.md",
-        "motion.md",
-        "export.md",
-        "data.md",
-        "scaling.md",
-        "legacy.md",
-        "contributing.md",
-    ],
+    "Models": {
+        "models.md": None,
+        "ddsp.md": "DDSP",
+        "conv1d_resnet_vae.md": "Conv1D ResNet VAE",
+        "spectral_vae.md": "Spectral VAE",
+        "vae.md": "VAE of digits",
+        "cmelgan.md": "Conditional MelGAN",
+        "vocoder.md": "MelGAN vocoder",
+        "melnet.md": "MelNet",
+        "pitch.md": "CREPE and other pitch trackers",
+    },
+    "How to": {
+        "training.md": None,
+        "data.md": None,
+        "scaling.md": None,
+        "tuning.md": None,
+        "latent.md": None,
+        "motion.md": None,
+        "export.md": None,
+        "legacy.md": None,
+        "contributing.md": "Add an architecture, a preset, a dataset",
+    },
+    "Tutorials": {},
+    "Model cards": {},
+    "Reference": {"commands.md": None},
+    "More": {"results.md": None, "changelog.md": None, "attribution.md": None},
 }
+# Where pages of a folder belong.
+FOLDERS = {"tutorials": "Tutorials", "cards": "Model cards", "reference": "Reference"}
+FIRST = ["zoo", "registry", "exporting", "plots"]  # of the modules that belong to no part
 # Modules that no user calls.
 WITHIN = {"__main__", "arguments", "atomic", "cli", "cli_latent", "cli_options", "demo", "progress"}
 
@@ -82,6 +98,7 @@ def on_config(config):
 
     fence = {"name": "math", "class": "equation", "format": equation}
     config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]
+    made_pages.cache_clear()  # `mkdocs serve` builds again and again
     config.nav = navigation()
     return config
 
@@ -117,19 +134,19 @@ def on_page_markdown(markdown, *, page, config, files):
 
 def navigation():
     """Sections of pages, as ``nav`` of mkdocs.yml would have them."""
-    made = set(made_pages()) | set(INCLUDED.values())
-    there = made | {path.name for path in (ROOT / "docs").glob("*.md")}
-    sections = {title: [page for page in pages if page in there] for title, pages in SECTIONS.items()}
-    sections["Models"].insert(0, "models.md")
-    sections["Model cards"] = sorted(page for page in made if page.startswith("cards/"))
-    sections["Tutorials"] = sorted(page for page in made if page.startswith("tutorials/"))
-    sections["Reference"] = ["commands.md", *sorted(page for page in made if page.startswith("reference/"))]
-    sections["More"] = ["results.md", "changelog.md", "attribution.md"]
-    placed = {page for pages in sections.values() for page in pages}
-    sections["More"] += sorted(there - placed - {"index.md"})
-    return [{"audiozoo": "index.md"}, *({title: pages} for title, pages in sections.items())]
+    there = {*made_pages(), *INCLUDED.values(), *(path.name for path in (ROOT / "docs").glob("*.md"))}
+    sections = {title: {k: v for k, v in pages.items() if k in there} for title, pages in SECTIONS.items()}
+    named = {page for pages in sections.values() for page in pages}
+    for page in sorted(there - named - {"index.md"}):
+        sections[FOLDERS.get(posixpath.dirname(page), "More")][page] = None
+    listed = {
+        title: [{name: page} if name else page for page, name in pages.items()]
+        for title, pages in sections.items()
+    }
+    return [{"Getting started": "index.md"}, *({title: pages} for title, pages in listed.items())]
 
 
+@functools.cache
 def made_pages():
     """Text of every page that is made, by its place in the site."""
     import audiozoo
@@ -162,7 +179,7 @@ def with_site_links(markdown, source, here):
         before, link, after = match.groups()
         path, mark, anchor = link.partition("#")
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        if not path or re.match(r"[a-z]+:", link) or not (ROOT / target).is_file():
+        if not path or re.match(r"[a-z]+:", link) or not (ROOT / target).exists():
             return match.group()  # within the page, to elsewhere, or within the site: MkDocs checks these
         if (place := place_in_site(target)) is None:
             copied.append(target)
@@ -179,8 +196,8 @@ def with_site_links(markdown, source, here):
 
 def place_in_site(path):
     """Where a file of the repository is in the site; None where there would be a copy of it."""
-    if path in INCLUDED:
-        return INCLUDED[path]
+    if place := (INCLUDED | STANDS_FOR).get(path):
+        return place
     if match := re.fullmatch(r"zoo_configs/(\w+)\.yaml", path):
         return f"cards/{match[1]}.md"
     if match := re.fullmatch(r"docs/(tutorials/\w+)\.py", path):
@@ -216,13 +233,13 @@ def models_page():
             ]
         )
     headings = ["preset", "architecture", "", "parameters", "MB"]
-    return f"# All models\n\n{table(headings, rows)}\n\n[Results](results.md) has what was measured of them.\n"
+    return (
+        f"# All models\n\n{table(headings, rows)}\n\n[Results](results.md) has what was measured of them.\n"
+    )
 
 
 def card_page(preset):
     """All that is known of a preset, from its YAML."""
-    from audiozoo.registry import as_dict
-
     card, here = preset.card, f"cards/{preset.name}.md"
     page = ARCHITECTURE_PAGES.get(preset.architecture)
     facts = {
@@ -235,7 +252,6 @@ def card_page(preset):
         "licence of that": card.training_data_license,
         "paper": f"<{card.paper}>",
     }
-    settings = {key: value for key in ("config", "train", "tune") if (value := as_dict(preset).get(key))}
     parts = [
         f"# {preset.name}\n\n{card.summary}",
         "\n".join(["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]),
@@ -243,7 +259,7 @@ def card_page(preset):
         f"## Limits\n\n{card.limits}.",
         f"## Results\n\n{results_of(preset, here)}" if card.results else "",
         f"## To make it again\n\n{reproduction(preset.name)}",
-        f"## Settings\n\n```yaml\n{yaml_of(settings)}```",
+        f"## Settings\n\n```yaml\n{settings_of(preset.name)}```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -275,16 +291,19 @@ def results_of(preset, here):
 
 def reproduction(name):
     """The comment at the head of a preset's YAML: command, duration, machine, and what came of it."""
-    lines = (ROOT / "zoo_configs" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    comment = [line.removeprefix("#") for line in lines[: [line[:1] for line in lines].index("n")]]
-    return f"```text\n{textwrap.dedent(chr(10).join(comment))}\n```"
+    comment, *_ = yaml_sections(name)
+    return f"```text\n{textwrap.dedent(comment.replace('#', ''))}```"
 
 
-def yaml_of(settings):
-    """Settings as a preset's YAML has them."""
-    import yaml
+def settings_of(name):
+    """What a preset's YAML says of its configuration and its training."""
+    return "".join(text for text in yaml_sections(name) if text.startswith(("config:", "train:", "tune:")))
 
-    return yaml.safe_dump(settings, sort_keys=False, width=100, default_flow_style=None)
+
+def yaml_sections(name):
+    """The text of a preset's YAML, cut before every key."""
+    text = (ROOT / "zoo_configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    return re.split(r"^(?=\w)", text, flags=re.MULTILINE)
 
 
 def with_presets(markdown, here):
@@ -293,7 +312,10 @@ def with_presets(markdown, here):
 
     def presets(match):
         wanted = match[1].split()
-        rows = ["| preset | parameters | MB | licence of the weights | results |", "| --- | --- | --- | --- | --- |"]
+        rows = [
+            "| preset | parameters | MB | licence of the weights | results |",
+            "| --- | --- | --- | --- | --- |",
+        ]
         for preset in map(audiozoo.info, audiozoo.list_models()):
             if preset.architecture in wanted:
                 found = preset.card.results or {}
@@ -315,7 +337,9 @@ def with_examples(markdown, here):
         if not index.exists():
             return NOT_THERE
         folder = relative(f"examples/{match[1]}", here)
-        return "\n\n".join(shown(f"{folder}/{file}", text) for file, text in json.loads(index.read_text()).items())
+        return "\n\n".join(
+            shown(f"{folder}/{file}", text) for file, text in json.loads(index.read_text()).items()
+        )
 
     return re.sub(r"<!-- examples: (\w+) -->", examples, markdown)
 
@@ -337,10 +361,10 @@ def player(path):
 
 def public_modules():
     """Names of modules by the part of audiozoo that they belong to, each part a page."""
-    parts = {"audiozoo": []}
+    parts = {"audiozoo": [f"audiozoo.{name}" for name in FIRST]}
     for path in sorted((ROOT / "audiozoo").rglob("*.py")):
         *folders, name = path.relative_to(ROOT / "audiozoo").with_suffix("").parts
-        if not folders and name not in WITHIN | {"__init__"}:
+        if not folders and name not in WITHIN | {"__init__", *FIRST}:
             parts["audiozoo"].append(f"audiozoo.{name}")
         elif folders and name != "__init__":
             parts.setdefault(folders[0], []).append(".".join(["audiozoo", *folders, name]))
@@ -379,7 +403,7 @@ def commands_of(group, program):
         usage = " ".join(command.collect_usage_pieces(context))
         yield f"```text\n{called} {usage}\n```"
         records = [parameter.get_help_record(context) for parameter in command.params]
-        rows = [f"| `{names}` | {text} |".replace("<", "&lt;") for names, text in filter(None, records)]
+        rows = [f"| `{names}` | {text.replace('<', '&lt;')} |" for names, text in filter(None, records)]
         yield "\n".join(["| | |", "| --- | --- |", *rows])
 
 

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A voice becomes a violin
 #
-# `ddsp_violin` plays what a voice sings. Between the two lie controls, plain arrays of numbers, and editing them edits the
-# sound. The voice is a packaged clip; put `read_audio("yours.wav")` in its place.
+# `ddsp_violin` plays what a voice sings. Between the two lie controls, plain arrays of numbers, and editing
+# them edits the sound. The voice is a packaged clip; put `read_audio("yours.wav")` in its place.
 
 # %%
 import numpy as np
@@ -33,8 +33,8 @@ spectrogram_comparison(
 # %% [markdown]
 # ## In three steps
 #
-# `transfer` hears the pitch and the loudness of the voice, a frame every 10 ms; asks the network for the controls of a
-# synthesizer; and plays them in the learned room.
+# `transfer` hears the pitch and the loudness of the voice, a frame every 10 ms; asks the network for the
+# controls of a synthesizer; and plays them in the learned room.
 
 # %%
 features = extract_features(voice, sample_rate=sample_rate)
@@ -43,8 +43,8 @@ controls = model.controls(2.0 * features.f0_hz, louder)
 print({name: value.shape for name, value in controls.items()})  # (batch, frames, channels)
 
 # %% [markdown]
-# The pitch of the voice glides and trembles. Moved to the nearest semitone it is a violin with frets. 0 Hz is a frame without
-# pitch, and stays so.
+# The pitch of the voice glides and trembles. Moved to the nearest semitone it is a violin with frets. 0 Hz
+# is a frame without pitch, and stays so.
 
 # %%
 f0_hz = controls["f0_hz"]
@@ -53,8 +53,8 @@ fretted = controls | {"f0_hz": np.where(f0_hz > 0.0, 440.0 * 2.0 ** (semitones /
 write_audio("fretted.wav", model.synthesize(**fretted)[0], sample_rate)
 
 # %% [markdown]
-# Odd harmonics alone sound hollow, as a clarinet does. Shares of the harmonics need not sum to 1 when they are played: what
-# is taken away makes the tone softer.
+# Odd harmonics alone sound hollow, as a clarinet does. Shares of the harmonics need not sum to 1 when they
+# are played: what is taken away makes the tone softer.
 
 # %%
 hollow = controls | {"harmonic_distribution": controls["harmonic_distribution"].copy()}

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A way through a code
 #
-# A VAE of sound turns sound into codes, a few numbers for each frame, and codes into sound. So whatever makes numbers makes
-# sound. Here it is chance, and the way from one sound to another.
+# A VAE of sound turns sound into codes, a few numbers for each frame, and codes into sound. So whatever
+# makes numbers makes sound. Here it is chance, and the way from one sound to another.
 
 # %%
 import numpy as np
@@ -29,8 +29,8 @@ write_audio("decoded.wav", model.decode(codes[0]), sample_rate)
 # %% [markdown]
 # ## Directions that say something
 #
-# None of the 64 numbers need mean anything by itself. Principal directions of the codes come in an order: the first are those
-# along which a sound moves most. How many it takes says how much of the code is in use.
+# None of the 64 numbers need mean anything by itself. Principal directions of the codes come in an order:
+# the first are those along which a sound moves most. How many it takes says how much of the code is in use.
 
 # %%
 basis = latent.informative_basis(codes)
@@ -41,14 +41,13 @@ latent_scatter(where, labels=["first"] * len(codes[0]) + ["second"] * len(codes[
 # %% [markdown]
 # ## A random way
 #
-# Independent draws for every frame sound like noise. A Gaussian process has a memory, here of a third of a second. It walks in
-# the coordinates of the directions, as far as the voice does, so that it stays where sounds of a voice are.
+# Independent draws for every frame sound like noise. A Gaussian process has a memory, here of a third of a
+# second. It walks in the coordinates of the directions, as far as the voice does, so that it stays where
+# sounds of a voice are.
 
 # %%
 frames = round(3.0 * model.code_rate)
-steps = latent.gaussian_process(
-    frames, len(basis.centre), correlation_frames=0.3 * model.code_rate, seed=1
-)
+steps = latent.gaussian_process(frames, len(basis.centre), correlation_frames=0.3 * model.code_rate, seed=1)
 deviations = np.concatenate([basis.coordinates(code) for code in codes]).std(axis=0)
 walk = basis.codes(steps * deviations).astype("float32")
 write_audio("walk.wav", model.decode(walk), sample_rate)
@@ -56,7 +55,8 @@ write_audio("walk.wav", model.decode(walk), sample_rate)
 # %% [markdown]
 # ## From one sound to another
 #
-# Both are aligned in time, so that what belongs together is side by side, and one becomes the other as it goes.
+# Both are aligned in time, so that what belongs together is side by side, and one becomes the other as it
+# goes.
 
 # %%
 morph = latent.morph(*codes).astype("float32")

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Train on your own recordings
 #
-# The whole way from a folder of recordings to a preset that plays, in seconds: on a small network, and on plucked tones that are
-# made here. A real training is the same with a folder of yours and the preset as it is; its card says how long it took.
+# The whole way from a folder of recordings to a preset that plays, in seconds: on a small network, and on
+# plucked tones that are made here. A real training is the same with a folder of yours and the preset as it
+# is; its card says how long it took.
 
 # %%
 import json
@@ -20,8 +21,9 @@ FMPlucks(num_recordings=2, duration_seconds=6.0).write("recordings")
 # %% [markdown]
 # ## A recipe
 #
-# A preset is an architecture, its configuration and how it is trained. This one begins as `ddsp_violin_small` and gets a network
-# that learns while one waits. In a file of your own it is the YAML that `audiozoo info ddsp_violin_small` prints.
+# A preset is an architecture, its configuration and how it is trained. This one begins as
+# `ddsp_violin_small` and gets a network that learns while one waits. In a file of your own it is the YAML
+# that `audiozoo info ddsp_violin_small` prints.
 
 # %%
 violin = audiozoo.info("ddsp_violin_small")
@@ -38,7 +40,8 @@ recipe = violin.model_copy(
 # %% [markdown]
 # ## The run
 #
-# Called again with the same `out` it goes on where it was. Pitch and loudness of the recordings are kept in audiozoo's cache.
+# Called again with the same `out` it goes on where it was. Pitch and loudness of the recordings are kept in
+# audiozoo's cache.
 
 # %%
 result = audiozoo.training.train(recipe, "recordings", out="run", progress=False)

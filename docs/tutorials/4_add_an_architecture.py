@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Add an architecture
 #
-# A model of the zoo is one class: its keyword-only constructor arguments are its configuration, and the constructor ends by
-# building it. Here is an organ: pitch and loudness in, a sum of harmonics out, whose strengths depend on the loudness. In the
-# package it would be a file of its own, `audiozoo/models/organ.py`; CONTRIBUTING.md says what else belongs to it.
+# A model of the zoo is one class: its keyword-only constructor arguments are its configuration, and the
+# constructor ends by building it. Here is an organ: pitch and loudness in, a sum of harmonics out, whose
+# strengths depend on the loudness. In the package it would be a file of its own,
+# `audiozoo/models/organ.py`; CONTRIBUTING.md says what else belongs to it.
 
 # %%
 import keras
@@ -97,8 +98,8 @@ write_audio("played.wav", played.reshape(-1), sample_rate)
 # %% [markdown]
 # ## Saved and loaded
 #
-# Subclassing has registered it: configuration, `.keras` files and preset folders work, and load to the same sound. Weights are
-# kept in half precision in a preset.
+# Subclassing has registered it: configuration, `.keras` files and preset folders work, and load to the same
+# sound. Weights are kept in half precision in a preset.
 
 # %%
 organ.save_to_preset("organ", name="organ")
