@@ -102,7 +102,7 @@ def test_the_python_of_the_pages_on_architectures_runs_as_one_program(tmp_path):
 
     clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
     soundfile.write(tmp_path / "voice.wav", clip[sample_rate : 2 * sample_rate], sample_rate)
-    names = "index", "ddsp", "conv1d_resnet_vae", "spectral_vae", "vocoder"
+    names = "ddsp", "conv1d_resnet_vae", "spectral_vae", "vocoder"
     pages = [(ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in names]
     program = "\n".join(block for page in pages for block in blocks(page, "python"))
     result = run_python("-c", program, cwd=tmp_path)
