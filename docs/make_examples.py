@@ -57,7 +57,10 @@ def drawn(model, folder):
     yield path, "Four draws of each class, as mel spectrograms. The first of each sounds:"
     for name, spectrograms in zip(model.classes, rows, strict=True):
         audio = model.sound(spectrograms[0], method="vocoder", vocoder=vocoder)
-        yield sound(folder / f"{name}.ogg", audio, model.sample_rate), f"{name.capitalize()}, as it was drawn."
+        yield (
+            sound(folder / f"{name}.ogg", audio, model.sample_rate),
+            f"{name.capitalize()}, as it was drawn.",
+        )
 
 
 def pitch(model, folder):
