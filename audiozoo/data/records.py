@@ -199,7 +199,7 @@ def read_records(
         number = {"clip": tf.io.FixedLenFeature([], tf.int64)}
         table = tf.constant(wanted)
         examples = examples.filter(lambda example: table[tf.io.parse_single_example(example, number)["clip"]])
-    # A shard that was replaced by a valid one of something else is noticed here, too.
+    # Tells ``fit`` how long an epoch is, and TensorFlow raises where more or fewer come.
     examples = examples.apply(tf.data.experimental.assert_cardinality(count))
     if training:
         examples = examples.shuffle(shuffled_clips, seed=seed)
@@ -306,7 +306,7 @@ class RecordedAudio(StoredArray):
 
     Args:
         paths: of all shards.
-        shards, firsts: number of the shard, and first byte of the samples in it, of each clip of the recording.
+        shards, firsts: of each of its clips, the number of a shard and the first byte of the samples there.
         samples: of the recording.
         clip_samples: length of a clip.
     """
