@@ -166,7 +166,7 @@ def rate_of(batches, seconds):
 
 
 def model_row(name, folder, seconds):
-    """Clips a second of a preset's training step, and of the ways to its own clips, with its own batch size."""
+    """Clips a second of a preset's training step, and of the ways to its own clips in its own batches."""
     import audiozoo
     from audiozoo.data.pipelines import tf_stream, training_pairs
     from audiozoo.data.records import read_records, write_records

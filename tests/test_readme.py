@@ -18,6 +18,7 @@ LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
 MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
 PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
 EXPORT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -96,7 +97,22 @@ def test_the_python_of_the_page_on_pitch_runs_as_one_program(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT, "audiozoo"))
+def test_the_python_of_the_page_on_data_runs(tmp_path):
+    import soundfile
+
+    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
+    (tmp_path / "recordings").mkdir()
+    soundfile.write(tmp_path / "recordings" / "voice.wav", clip[: 4 * sample_rate], sample_rate)
+    program, training = blocks(DATA, "python")
+    assert "model.fit(" in training  # for minutes; tests/data/test_records.py has it with a small model
+    result = run_python("-c", program, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "(4, 100, 1) (4, 100, 1) (4, 16000)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT + DATA, "audiozoo")
+)
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     words = [name, arguments.pop(0)] if name == "latent" else [name]
@@ -135,7 +151,7 @@ def test_ci_installs_and_tests_as_the_readme_says():
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export")),
+        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export", "data")),
     ],
 )
 def test_files_that_are_linked_exist(file):
