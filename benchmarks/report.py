@@ -699,14 +699,11 @@ def data_findings():
         yield (
             f"Clips of {values['clip_seconds']:g} s at {values['sample_rate'] / 1000:g} kHz in batches of "
             f"{values['batch_size']}, of {values['recordings']} recordings, {values['minutes_of_sound']:g} "
-            "minutes in all, which lie in memory: no disk is measured. One core; by the time that this "
-            "process spent on it, and by the clock, which other work on the machine slows down."
+            "minutes in all, which lie in memory: no disk is measured. A core second is one that this process "
+            "spent on its one core, whatever else ran on it; what the clock said is in the file."
         )
-        rates = (("clips_per_core_second", ",.0f"), ("clips_per_second", ",.0f"))
-        rows = [
-            [name, *(shown(row[key], form) for key, form in rates)] for name, row in values["ways"].items()
-        ]
-        yield table(["way", "clips a core second", "by the clock"], rows)
+        rows = [[name, shown(row["clips_per_core_second"], ",.0f")] for name, row in values["ways"].items()]
+        yield table(["way", "clips a core second"], rows)
         yield (
             "The training step of each preset, on the same core, with its own clips and batches; and how "
             "many times as fast it would have to be for the data to take as long as the model."
