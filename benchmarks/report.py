@@ -699,8 +699,8 @@ def data_findings():
         yield (
             f"Clips of {values['clip_seconds']:g} s at {values['sample_rate'] / 1000:g} kHz in batches of "
             f"{values['batch_size']}, of {values['recordings']} recordings, {values['minutes_of_sound']:g} "
-            "minutes in all, which lie in memory: no disk is measured. A core second is one that this process "
-            "spent on its one core, whatever else ran on it; what the clock said is in the file."
+            "minutes in all, which lie in memory: no disk is measured. A core second is one that this "
+            "process spent on its one core, whatever else ran on it; what the clock said is in the file."
         )
         rows = [[name, shown(row["clips_per_core_second"], ",.0f")] for name, row in values["ways"].items()]
         yield table(["way", "clips a core second"], rows)
