@@ -19,6 +19,7 @@ MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
 PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 ALL_PAGES = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -107,6 +108,19 @@ def test_the_python_of_the_pages_on_architectures_runs_as_one_program(tmp_path):
     program = "\n".join(block for page in pages for block in blocks(page, "python"))
     result = run_python("-c", program, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_python_of_the_page_on_data_runs(tmp_path):
+    import soundfile
+
+    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
+    (tmp_path / "recordings").mkdir()
+    soundfile.write(tmp_path / "recordings" / "voice.wav", clip[: 4 * sample_rate], sample_rate)
+    program, training = blocks(DATA, "python")
+    assert "model.fit(" in training  # for minutes; tests/data/test_records.py has it with a small model
+    result = run_python("-c", program, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "(4, 100, 1) (4, 100, 1) (4, 16000)" in result.stdout
 
 
 @pytest.mark.parametrize("command", called(README + ALL_PAGES, "audiozoo"))

@@ -33,6 +33,7 @@ def test_a_page_has_a_place_for_each_of_its_tables():
         "docs/tuning.md": [report.TUNING_BEGIN],
         "docs/latent.md": ["<!-- latent:begin -->", "<!-- ways:begin -->"],
         "docs/pitch.md": ["<!-- pitch:begin -->"],
+        "docs/data.md": ["<!-- data:begin -->"],
     }.items():
         text = (report.ROOT / name).read_text()
         assert all(text.count(mark) == 1 for mark in marks)
@@ -95,6 +96,7 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
         "report",
         "scoring",
         "curves",
+        "data",
         "export",
         "inversion",
         "mnist",
