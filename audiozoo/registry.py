@@ -8,6 +8,7 @@ needs neither Keras nor numpy.
 
 import difflib
 import fnmatch
+import itertools
 import os
 import re
 from pathlib import Path
@@ -34,7 +35,7 @@ ZOO = Path(zoo_configs.__file__).parent
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 MOST_BYTES = 1 << 18  # of a preset's YAML
-LARGEST_NUMBER, MOST_ITEMS = 2**31, 4096  # in a configuration: no constructor takes more
+LARGEST_NUMBER, MOST_ITEMS = 10**7, 4096  # in a configuration: far more than a constructor has use for
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -424,14 +425,15 @@ def _preset_of(path):
             f"{path} must hold keys and values, such as 'name: ...'; got {type(values).__name__}."
         )
     texts = [
-        f"{key} is the text {text!r}; write {_as_number(text)}" for key, text in _numbers_as_text(values)
+        f"{key:.80} is the text {text!r:.80}; write {_as_number(text):.80}"
+        for key, text in itertools.islice(_numbers_as_text(values), 10)
     ]
     if texts:
         raise InvalidPreset(f"{path}: {'; '.join(texts)} (YAML takes 1e-4, and numbers in quotes, for text).")
     try:
         preset = Preset.model_validate(values)
     except ValidationError as error:
-        raise InvalidPreset(f"{path}: {'; '.join(map(_describe, error.errors()))}.") from error
+        raise InvalidPreset(f"{path}: {'; '.join(map(_describe, error.errors()[:10]))}.") from error
     preset._folder = path.parent
     return preset
 

@@ -88,7 +88,7 @@ def _construct(architecture, arguments, source):
     """A model of one of our architectures, by its name alone: nothing is imported that a file names."""
     backend.check()
     import audiozoo.models  # noqa: F401  registers every architecture
-    from audiozoo.models.base import AudioModel
+    from audiozoo.models.base import AudioModel, bounded_weights
 
     if architecture not in AudioModel.architectures:
         raise IncompatiblePreset(
@@ -104,7 +104,8 @@ def _construct(architecture, arguments, source):
                 f"{', '.join(known)}, name, dtype, trainable."
             )
     try:
-        return model_class(**arguments)
+        with bounded_weights():
+            return model_class(**arguments)
     except Exception as error:  # ours of an argument, Keras's of a shape, a backend's where memory is out
         raise IncompatiblePreset(
             f"{architecture} refuses the arguments of {source}: {one_line(error)[:1000]}"
