@@ -21,7 +21,7 @@ from fuzz.hostile import listing
 import audiozoo
 from audiozoo.data.audio_io import read_audio, write_audio
 from audiozoo.data.cache import cached_audio
-from audiozoo.errors import OutputError, WeightsCorrupt
+from audiozoo.errors import ExportError, OutputError, WeightsCorrupt
 from audiozoo.latent import read_motion
 from audiozoo.latent.motion import HandMotion
 from audiozoo.latent.motion_readers import write_motion
@@ -144,6 +144,13 @@ def test_a_cache_on_a_full_disk(tmp_path, size):
         cached_audio(tmp_path / "a.wav", sample_rate=8000, cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
     assert len(cached_audio(tmp_path / "a.wav", sample_rate=8000, cache=tmp_path / "cache")[0]) == len(TONE)
+
+
+@pytest.mark.parametrize("format", ["onnx", "saved_model", "litert"])
+def test_an_export_onto_a_full_disk_leaves_nothing(tmp_path, format):  # noqa: A002
+    with files_end_at(1000), pytest.raises((OutputError, ExportError), match="File too large"):
+        audiozoo.export(digits(), format=format, out=tmp_path / "exported")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- Read-only places ---
