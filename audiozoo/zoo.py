@@ -181,8 +181,10 @@ def _read_keras_file(path):
 
 def _plain(value):
     """An argument as Keras writes it in JSON. Raises ValueError for an object: no architecture takes one."""
-    if isinstance(value, dict) and value.get("class_name") == "__tuple__":
+    if isinstance(value, dict) and "class_name" in value:
+        if value["class_name"] != "__tuple__":
+            raise ValueError(f"an argument is {value!r:.80}")
         value = value["items"]
     if isinstance(value, dict):
-        raise ValueError(f"an argument is {value!r:.80}")
+        return {name: _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value

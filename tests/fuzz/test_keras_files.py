@@ -127,6 +127,7 @@ LAMBDA = {"class_name": "__lambda__", "config": {"value": "4wEAAAAAAAAAAAAAAAA="
         {"class_name": "__tuple__", "items": [LAMBDA]},
         {"class_name": "__tensor__", "config": {"value": [0], "dtype": "float32"}},
         [[LAMBDA]],
+        {"config": {"layers": [LAMBDA]}},
     ],
 )
 def test_an_argument_that_is_an_object_is_refused(path, value):
