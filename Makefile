@@ -1,5 +1,6 @@
 # make demo   turn a singing voice into a violin, into demo/
 # make test   run the default suite on TensorFlow, JAX and PyTorch
+# make docs   build the site of the documents, with sounds, into site/
 # make lint   what .ci/run checks besides the tests
 # make clean  remove everything that these commands made
 #
@@ -9,7 +10,7 @@ PYTHON = python3
 BIN = .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test lint clean
+.PHONY: help demo test docs lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -20,12 +21,16 @@ demo: .venv/.installed
 test: .venv/.installed-for-tests
 	$(BIN)/pytest
 
+docs: .venv/.installed-for-docs
+	$(BIN)/python docs/make_examples.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 lint: .venv/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv demo build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv demo build dist site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Stamps are written last, so that a step that was broken off is done again.
@@ -39,4 +44,8 @@ clean:
 
 .venv/.installed-for-tests: .venv/.made setup.cfg pyproject.toml
 	$(BIN)/pip install --editable '.[test]'
+	touch $@ .venv/.installed
+
+.venv/.installed-for-docs: .venv/.made setup.cfg pyproject.toml
+	$(BIN)/pip install --editable '.[docs]'
 	touch $@ .venv/.installed

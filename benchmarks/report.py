@@ -559,9 +559,9 @@ def melnet_findings(images):
         rows = [[title, shown(nats[name], ".3f")] for title, name in MELNET_LIKELIHOODS.items()]
         yield table(["", "nats per number"], rows)
         yield (
-            f"Samples after {trained_for(values['training'])}, judged as those of the conditional MelGAN are. "
-            "Distances of few are larger: those of the published recipe are to be compared with as few of the "
-            "model."
+            f"Samples after {trained_for(values['training'])}, judged as those of the conditional MelGAN "
+            "are. Distances of few are larger: those of the published recipe are to be compared with as few "
+            "of the model."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in MELNET_COLUMNS)]
