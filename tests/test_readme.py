@@ -18,6 +18,7 @@ LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
 MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
 PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
 EXPORT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+LEGACY = (ROOT / "docs" / "legacy.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -96,6 +97,13 @@ def test_the_python_of_the_page_on_pitch_runs_as_one_program(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_python_of_the_page_on_older_packages_runs_as_one_program(tmp_path):
+    (program,) = blocks(LEGACY, "python")
+    (tmp_path / "generator.h5").write_bytes((ROOT / "tests" / "oracles" / "tfa_melgan.h5").read_bytes())
+    result = run_python("-c", program, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
@@ -107,17 +115,19 @@ def test_a_command_of_the_readme_exists_with_its_options(command):
 
 
 def test_the_make_targets_of_the_readme_exist():
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     asked = [command.split()[1] for command in called(README, "make")]
     assert asked == ["demo", "test"]
-    assert set(asked) <= set(targets)
+    others = [command.split()[1] for command in called(LEGACY + CONTRIBUTING, "make")]
+    assert others == ["test-tfa", "test-tfio"]
+    assert {*asked, *others} <= set(targets)
 
 
 def test_the_extras_that_are_named_exist():
     metadata = configparser.RawConfigParser()
     metadata.read(ROOT / "setup.cfg")
     extras = set(metadata["options.extras_require"])
-    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + EXPORT + CONTRIBUTING)
+    named = re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README + LATENT + EXPORT + LEGACY + CONTRIBUTING)
     assert named
     assert set(named) <= extras
 
@@ -135,7 +145,7 @@ def test_ci_installs_and_tests_as_the_readme_says():
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export")),
+        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export", "legacy")),
     ],
 )
 def test_files_that_are_linked_exist(file):
