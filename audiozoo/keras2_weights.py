@@ -49,18 +49,14 @@ def read_keras2_weights(path):
         )
     try:
         with h5py.File(path) as file:
-            named = [
-                (layer, name, array)
-                for layer, group in layer_groups(file, path)
-                for name, array in arrays_of(group, path)
-            ]
+            layers = by_layer(arrays_of(file, path))
+        return {name: plain(arrays, name, path) for name, arrays in layers.items()}
     except AudioZooError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise WeightsCorrupt(
             f"{path} is no complete .h5 file of Keras 2 ({one_line(error)}). Copy or save it again."
         ) from error
-    return {name: plain(arrays, name, path) for name, arrays in by_layer(named).items()}
 
 
 def load_keras2_weights(target, path, *, names=None):
@@ -92,7 +88,8 @@ def load_keras2_weights(target, path, *, names=None):
         )
     names = list(found if names is None else names)
     parts = [target] if hasattr(target, "weights") else target
-    layers = [pair for part in parts for pair in with_own_weights(part)]
+    # Each once, also where several hold it.
+    layers = list({id(pair[0]): pair for part in parts for pair in with_own_weights(part)}.values())
     if len(layers) != len(names):
         ours = ", ".join(layer.path for layer, _ in layers) or "none, for it is not built"
         raise IncompatiblePreset(
@@ -159,25 +156,32 @@ def child(group, name, path):
     return group
 
 
-def arrays_of(group, path):
-    """Name and array of every weight of a layer. Raises WeightsCorrupt for what cannot be one."""
+def arrays_of(file, path):
+    """``(layer, name, array)`` of every weight. Raises WeightsCorrupt for what cannot be one."""
     import h5py
     import numpy as np
 
-    for name in listed(group, "weight_names") or ():
-        array = child(group, name, path)
-        sound = isinstance(array, h5py.Dataset) and array.dtype.kind in "fiub"
-        # Keras packs nothing, so that no array is larger than its file.
-        if not sound or array.external or array.is_virtual or array.nbytes > os.path.getsize(path):
-            raise WeightsCorrupt(f"{path}: {name!r} is no array as Keras 2 wrote them. Save it again.")
-        array = array[()]
-        if not np.all(np.isfinite(array)):
-            raise WeightsCorrupt(f"{path}: {name!r} holds a value that is not finite. Take an earlier file.")
-        yield name.removesuffix(":0"), np.asarray(array, "float32" if array.dtype.kind == "f" else None)
+    found, room = (
+        [],
+        os.path.getsize(path),
+    )  # Keras packs nothing: together they are no larger than their file
+    for layer, group in layer_groups(file, path):
+        for name in listed(group, "weight_names") or ():
+            array = child(group, name, path)
+            sound = isinstance(array, h5py.Dataset) and array.dtype.kind in "fiub"
+            room -= array.nbytes if sound else 0
+            if not sound or array.external or array.is_virtual or room < 0:
+                raise WeightsCorrupt(f"{path}: {name!r} is no array as Keras 2 wrote them. Save it again.")
+            array = array[()]
+            if not np.all(np.isfinite(array)):
+                raise WeightsCorrupt(f"{path}: {name!r} is not finite throughout. Take an earlier file.")
+            array = np.asarray(array, "float32" if array.dtype.kind == "f" else None)
+            found.append((layer, name.removesuffix(":0"), array))
+    return found
 
 
 def by_layer(named):
-    """Arrays by layer and by what is left of their names."""
+    """Arrays of ``arrays_of`` by layer and by what is left of their names."""
     wrappers = {(layer, name.rpartition("/")[0]) for layer, name, _ in named if name.endswith("/g")}
     layers = {}
     for layer, name, array in named:
@@ -232,6 +236,8 @@ def with_own_weights(layer):
     inner = [below for part in layer._layers for below in with_own_weights(part)]
     theirs = {id(variable) for _, variables in inner for variable in variables.values()}
     own = {variable.name: variable for variable in layer.weights if id(variable) not in theirs}
+    if len(own) + len(theirs) < len(layer.weights):
+        raise IncompatiblePreset(f"layer {layer.path!r} has weights that share a name. Set them by hand.")
     return ([(layer, own)] if own else []) + inner
 
 

@@ -206,11 +206,20 @@ def test_arrays_from_elsewhere_and_of_pretended_size_are_refused(tmp_path):
 def test_values_and_kernels_that_make_no_sense_are_refused(tmp_path):
     path = tmp_path / "a.h5"
     written(path, {"a": {"a/kernel:0": np.float32([[np.nan]])}})
-    refused(WeightsCorrupt, "'a/kernel:0' holds a value that is not finite", path)
+    refused(WeightsCorrupt, "'a/kernel:0' is not finite throughout", path)
+    written(path, {"a": normalised("a", noise(2, 3), **{"initialized:0": np.array([True, False])})})
+    refused(WeightsCorrupt, "no complete .h5 file of Keras 2", path)
     written(path, {"a": {"a/g:0": noise(3)}})
     refused(WeightsCorrupt, "layer 'a' has no kernel for its g", path)
     written(path, {"a": normalised("a", noise(2, 3), **{"g:0": noise(4)})})
     refused(WeightsCorrupt, "layer 'a' has no kernel for its g", path)
+
+
+class Double(keras.layers.Layer):
+    """Two weights of one name."""
+
+    def build(self, input_shape):
+        self.a, self.b = (self.add_weight(name="kernel", shape=(5,)) for _ in range(2))
 
 
 def test_layers_that_do_not_fit_are_refused_and_stay_as_they_were(tmp_path):
@@ -238,6 +247,9 @@ def test_layers_that_do_not_fit_are_refused_and_stay_as_they_were(tmp_path):
     )
     for now, then in zip(convolution.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+    double = Double()
+    double.build((None, 5))
+    refused(IncompatiblePreset, "has weights that share a name", path, double)
     norm = InstanceNorm()
     norm.build((None, None, 5))
     refused(IncompatiblePreset, "has scale .*, shift .*; layer 'c' of .* has kernel", path, norm, names=["c"])
