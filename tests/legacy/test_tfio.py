@@ -12,10 +12,9 @@ import soundfile
 from audiozoo.data.audio_io import read_audio, tfio_resampler
 from audiozoo.errors import AudioError
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow_io") is None,
-    reason="tensorflow-io is not installed: it needs TensorFlow 2.16, and 'make test-tfio' has it",
-)
+if importlib.util.find_spec("tensorflow_io") is None:
+    reason = "tensorflow-io is not installed: it needs TensorFlow 2.16, and 'make test-tfio' has it"
+    pytest.skip(reason, allow_module_level=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
