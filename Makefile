@@ -1,5 +1,6 @@
 # make demo   turn a singing voice into a violin, into demo/
 # make test   run the default suite on TensorFlow, JAX and PyTorch
+# make docs   build the site of the documents, with sounds, into site/
 # make lint   what .ci/run checks besides the tests
 # make clean  remove everything that these commands made
 # make test-tfio  run the tests of TensorFlow I/O, beside TensorFlow 2.16
@@ -12,7 +13,7 @@ PYTHON = python3
 BIN = .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test lint clean test-tfio test-tfa
+.PHONY: help demo test docs lint clean test-tfio test-tfa
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -22,6 +23,10 @@ demo: .venv/.installed
 
 test: .venv/.installed-for-tests
 	$(BIN)/pytest
+
+docs: .venv/.installed-for-docs
+	$(BIN)/python docs/make_examples.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: .venv/.installed-for-tests
 	$(BIN)/ruff check .
@@ -35,7 +40,7 @@ test-tfa: .venv-tfa/.installed .venv/.installed-for-tests
 	TFA_ORACLES=.venv-tfa/oracles $(BIN)/pytest -n 0 tests/legacy/test_tfa.py
 
 clean:
-	rm -rf .venv .venv-tfio .venv-tfa demo build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-tfio .venv-tfa demo build dist site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Stamps are written last, so that a step that was broken off is done again.
@@ -49,6 +54,10 @@ clean:
 
 .venv/.installed-for-tests: .venv/.made setup.cfg pyproject.toml
 	$(BIN)/pip install --editable '.[test]'
+	touch $@ .venv/.installed
+
+.venv/.installed-for-docs: .venv/.made setup.cfg pyproject.toml
+	$(BIN)/pip install --editable '.[docs]'
 	touch $@ .venv/.installed
 
 .venv-tfio/.installed: .venv-tfio/.made setup.cfg pyproject.toml

@@ -182,6 +182,7 @@ EXPORT_COLUMNS = (
     ("difference from the model", "largest_difference", ".1e"),
     ("times as fast as Keras", "times_as_fast_as_baseline", ".2f"),
 )
+DATA_WAYS = {"cache": "int16 cache", "records": "records at any place", "stream": "records streamed"}
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -233,6 +234,11 @@ def with_motion_tables(tutorial):
 def with_export_table(page):
     """The text of docs/export.md with its table of files made anew."""
     return between(page, "<!-- export:begin -->", export_table(), "<!-- export:end -->")
+
+
+def with_data_tables(page):
+    """The text of docs/data.md with what was measured made anew."""
+    return between(page, "<!-- data:begin -->", "\n\n".join(data_findings()), "<!-- data:end -->")
 
 
 def with_cmelgan_table(page):
@@ -297,6 +303,7 @@ TUTORIALS = {
     "docs/cmelgan.md": with_cmelgan_table,
     "docs/pitch.md": with_pitch_table,
     "docs/export.md": with_export_table,
+    "docs/data.md": with_data_tables,
     "docs/melnet.md": with_melnet_table,
 }
 
@@ -340,6 +347,7 @@ def results_page():
         *training_section(),
         *variants_section(),
         *frechet_section(),
+        *data_section(),
         *export_section(),
         *inversion_section(),
         *pitch_section(),
@@ -551,9 +559,9 @@ def melnet_findings(images):
         rows = [[title, shown(nats[name], ".3f")] for title, name in MELNET_LIKELIHOODS.items()]
         yield table(["", "nats per number"], rows)
         yield (
-            f"Samples after {trained_for(values['training'])}, judged as those of the conditional MelGAN are. "
-            "Distances of few are larger: those of the published recipe are to be compared with as few of the "
-            "model."
+            f"Samples after {trained_for(values['training'])}, judged as those of the conditional MelGAN "
+            "are. Distances of few are larger: those of the published recipe are to be compared with as few "
+            "of the model."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in MELNET_COLUMNS)]
@@ -674,6 +682,45 @@ def frechet_section():
             f"{score}, {part}" for score in ("FID", "FID-infinity", "KAD") for part in ("test", "training")
         ]
         yield table(["drawn by", *headings, "failed"], rows)
+
+
+def data_section():
+    """Ways to feed a model, and what models take."""
+    findings = list(data_findings())
+    if findings:
+        yield "## Feeding a model"
+        yield from findings
+
+
+def data_findings():
+    """A table with one row a way, and one with a row a model."""
+    if "data_throughput" in results.names():
+        values = results.read("data_throughput").values
+        yield (
+            f"Clips of {values['clip_seconds']:g} s at {values['sample_rate'] / 1000:g} kHz in batches of "
+            f"{values['batch_size']}, of {values['recordings']} recordings, {values['minutes_of_sound']:g} "
+            "minutes in all, which lie in memory: no disk is measured. A core second is one that this "
+            "process spent on its one core, whatever else ran on it; what the clock said is in the file."
+        )
+        rows = [[name, shown(row["clips_per_core_second"], ",.0f")] for name, row in values["ways"].items()]
+        yield table(["way", "clips a core second"], rows)
+        yield (
+            "The training step of each preset, on the same core, with its own clips and batches; and how "
+            "many times as fast it would have to be for the data to take as long as the model."
+        )
+        rows = [
+            [
+                f"`{name}`",
+                f"{row['batch_size']} of {row['clip_seconds']:.3g} s at {row['sample_rate'] / 1000:g} kHz",
+                shown(row["clips_per_core_second"], ".1f"),
+                *(shown(row["ways"][way]["clips_per_core_second"], ",.0f") for way in DATA_WAYS),
+                *(shown(row["times_as_fast_until_data_limit"][way], ",.0f") for way in DATA_WAYS),
+            ]
+            for name, row in values["models"].items()
+        ]
+        headings = ["preset", "clips of a batch", "trained on, clips a core second"]
+        headings += [*DATA_WAYS.values(), *(f"times as fast, {way}" for way in DATA_WAYS.values())]
+        yield table(headings, rows)
 
 
 def export_section():

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     # A code is described by what is heard of it: by descriptors and distances of sound, in pictures.
     "latent": NUMERICAL | {"metrics", "plots", "data.audio_io", "data.clips", "data.images", "data.pitch"},
     # One pitch tracker is a preset, which data.pitch loads by its name, as a user would.
-    "data": NUMERICAL | {"weights.cache_folder", "weights.network_is_forbidden", "zoo.load"},
+    "data": NUMERICAL
+    | {"weights.cache_folder", "weights.network_is_forbidden", "weights.sha256_of", "zoo.load"},
     "plots": NUMERICAL | {"data.audio_io"},
     "models.base": NUMERICAL | {"registry", "weights"},
     # Changing the sound of a recording, or of a voice while it sings, needs its samples and features, no more
