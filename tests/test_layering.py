@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "progress": set(),
     "registry": FOUNDATION,
     "weights": FOUNDATION | {"registry"},
+    "keras2_weights": {"errors"},
     "dsp": {"errors"},
     "layers": NUMERICAL,
     "losses": NUMERICAL,
@@ -63,6 +64,7 @@ LIGHT = {
     "backend": NOTHING_INSTALLED,
     "registry": HEAVY,
     "weights": BACKENDS | {"keras"},
+    "keras2_weights": BACKENDS | {"keras"},
 }
 # These are at work before a command is known: light at the top, anything inside a function.
 LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "foreign", "weights", "doctor"}

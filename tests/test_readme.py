@@ -20,6 +20,7 @@ PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 ALL_PAGES = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+LEGACY = (ROOT / "docs" / "legacy.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -98,6 +99,13 @@ def test_the_python_of_the_page_on_pitch_runs_as_one_program(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_python_of_the_page_on_older_packages_runs_as_one_program(tmp_path):
+    (program,) = blocks(LEGACY, "python")
+    (tmp_path / "generator.h5").write_bytes((ROOT / "tests" / "oracles" / "tfa_melgan.h5").read_bytes())
+    result = run_python("-c", program, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_python_of_the_pages_on_architectures_runs_as_one_program(tmp_path):
     import soundfile
 
@@ -134,10 +142,12 @@ def test_a_command_of_the_readme_exists_with_its_options(command):
 
 
 def test_the_make_targets_of_the_readme_exist():
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     asked = [command.split()[1] for command in called(README, "make")]
     assert asked == ["demo", "test"]
-    assert set(asked) <= set(targets)
+    others = {command.split()[1] for command in called(ALL_PAGES + CONTRIBUTING, "make")}
+    assert {"test-tfa", "test-tfio"} <= others
+    assert {*asked, *others} <= set(targets)
 
 
 def test_the_extras_that_are_named_exist():
