@@ -126,11 +126,18 @@ def training_pairs(batch):
 
 
 class HeldOut(keras.utils.PyDataset):
-    """What is held out as ``(inputs, target)`` batches, in order, for ``fit(validation_data=...)``."""
+    """What is held out as ``(inputs, target)`` batches, in order, for ``fit(validation_data=...)``.
 
-    def __init__(self, crops):
+    Args:
+        crops: with ``validation_places``, ``collate`` and ``batch_size``.
+        multiple_of: number of devices that share every batch; the last items are left out where their number
+            is no multiple of it.
+    """
+
+    def __init__(self, crops, *, multiple_of=1):
         super().__init__()
-        self.crops, self.places = crops, crops.validation_places()
+        places = crops.validation_places()
+        self.crops, self.places = crops, places[: len(places) // multiple_of * multiple_of]
 
     def __len__(self):
         return -(-len(self.places) // self.crops.batch_size)

@@ -1,0 +1,164 @@
+"""What ``test_devices`` runs in processes of their own, where one processor is four devices.
+
+``python on_four_devices.py PART``: ``families`` trains a small model of each family for two steps on one device
+and on four; ``shares`` looks at who gets which item; ``runs`` breaks a run off and resumes it. Each prints what
+it found as its last line, in JSON.
+"""
+
+import json
+import pathlib
+import sys
+import tempfile
+import time
+
+import keras
+import numpy as np
+
+import audiozoo
+from audiozoo import registry
+from audiozoo.data.pipelines import HeldOut, training_stream
+from audiozoo.errors import TrainingError
+from audiozoo.models import CMelGAN, Conv1DResnetVAE, DDSPDecoder, MelGANVocoder, MelNet, MnistVAE
+from audiozoo.models.base import AudioModel, jit_choice
+from audiozoo.training import train
+from audiozoo.training.callbacks import Progress
+from audiozoo.training.devices import Devices, check_divisible, devices_for
+
+COUNT, BATCH = 4, 8
+ON_JAX = keras.backend.backend() == "jax"
+MELS = {
+    "classes": ("low", "high"),
+    "sample_rate": 8000,
+    "num_mels": 8,
+    "window_length": 256,
+    "hop": 64,
+    "clip_frames": 8,
+}
+
+
+class Items:
+    """Random items, as ``data.pipelines`` wants them: as many held out as make a batch and a half."""
+
+    batch_size = BATCH
+
+    def __init__(self, **shapes):
+        self.shapes = shapes
+
+    def batch(self, step, count=BATCH):
+        random = np.random.default_rng(step)
+        return {name: make(random, (count, *shape)) for name, (make, *shape) in self.shapes.items()}
+
+    def validation_places(self):
+        return [(1000, index) for index in range(BATCH + BATCH // 2)]
+
+    def collate(self, steps, indices):
+        return {name: values[list(indices)] for name, values in self.batch(1000, 2 * BATCH).items()}
+
+
+def sound(random, shape):
+    return random.uniform(-0.5, 0.5, shape).astype("float32")
+
+
+def hertz(random, shape):
+    return random.uniform(200.0, 400.0, shape).astype("float32")
+
+
+def decibels(random, shape):
+    return random.uniform(-40.0, -20.0, shape).astype("float32")
+
+
+def level(random, shape):
+    return random.uniform(0.0, 3.0, shape).astype("float32")
+
+
+def label(random, shape):
+    return random.integers(0, 2, shape).astype("int32")
+
+
+DDSP = {"num_units": 8, "num_harmonics": 4, "num_noise_bands": 5, "reverb_length": 200}
+VAE = {"sample_rate": 4000, "strides": (6,), "filters": (4,), "latent_dim": 3, "free_bits": 0.2, "beta": 0.1}
+VOCODER = {
+    "sample_rate": 8000,
+    "num_mels": 8,
+    "window_length": 256,
+    "hop": 64,
+    "highest_hz": 3800.0,
+    "channels": 8,
+    "ratios": (8, 8),
+    "dilations": (1,),
+    "discriminator_scales": 1,
+    "discriminator_channels": 4,
+    "discriminator_most_channels": 8,
+    "discriminator_strides": (4,),
+}
+MELNET = MELS | {"depths": (1, 1), "units": 4, "components": 2}
+GAN = MELS | {"latent_dim": 4, "channels": (4, 4), "discriminator_channels": (4, 4)}
+FEATURES = Items(f0_hz=(hertz, 20, 1), loudness_db=(decibels, 20, 1), audio=(sound, 3200))
+FAMILIES = {
+    "ddsp": (DDSPDecoder, DDSP, FEATURES),
+    "vae": (Conv1DResnetVAE, VAE, Items(audio=(sound, 240))),
+    "image_vae": (MnistVAE, {"image_size": 8, "latent_dim": 2, "hidden_units": 8}, Items(image=(sound, 8, 8))),
+    "melnet": (MelNet, MELNET, Items(log_mel=(level, 8, 8), known=(level, 8, 8), label=(label,))),
+    "vocoder": (MelGANVocoder, VOCODER, Items(audio=(sound, 2048))),
+    "gan": (CMelGAN, GAN, Items(log_mel=(level, 8, 8), noise=(sound, 4), label=(label,))),
+}
+
+
+def fitted(architecture, config, items, devices):
+    """A model after two steps of gradient descent, its weights before, and its log."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    with devices.building():
+        model = architecture(**config)
+    model.adapt([items.batch(step) for step in range(2)])
+    check_divisible(model)
+    with devices.building():
+        optimizer = keras.optimizers.SGD(1e-2, use_ema=True, ema_momentum=0.5)
+        model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
+    before = [np.array(weight) for weight in map(keras.ops.convert_to_numpy, model.trainable_weights)]
+    with devices.running():
+        log = model.fit(
+            training_stream(items),
+            validation_data=HeldOut(items, multiple_of=devices.count),
+            epochs=1,
+            steps_per_epoch=2,
+            shuffle=False,
+            verbose=0,
+            callbacks=[*devices.callbacks],
+        )
+    return model, before, {name: values[0] for name, values in log.history.items()}
+
+
+def without_noise():
+    """Let nothing be drawn: on TensorFlow the devices draw other numbers than one does."""
+    for name in ("normal", "uniform"):
+        setattr(keras.random, name, lambda shape, *range, dtype=None, seed=None: keras.ops.zeros(shape, dtype))
+
+
+def families(*names):
+    if not ON_JAX:
+        without_noise()
+    found = {}
+    for name in names or FAMILIES:
+        began = time.process_time()
+        try:
+            four, _, log_of_four = fitted(*FAMILIES[name], devices_for(COUNT, registry.Train(batch_size=BATCH)))
+        except TrainingError as error:
+            found[name] = {"refused": str(error)}
+            continue
+        one, before, log_of_one = fitted(*FAMILIES[name], Devices())
+        weights = [list(map(keras.ops.convert_to_numpy, model.weights)) for model in (one, four)]
+        after = list(map(keras.ops.convert_to_numpy, one.trainable_weights))
+        found[name] = {
+            "seconds": time.process_time() - began,
+            "one": log_of_one,
+            "four": log_of_four,
+            "moved": max(float(np.abs(a - b).max()) for a, b in zip(before, after, strict=True)),
+            "apart": max(float(np.abs(a - b).max()) for a, b in zip(*weights, strict=True)),
+        }
+    return found
+
+
+if __name__ == "__main__":
+    part, *words = sys.argv[1:]
+    print(json.dumps(globals()[part](*words)))
