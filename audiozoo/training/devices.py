@@ -19,6 +19,7 @@ from audiozoo.layers import ConditionalBatchNorm
 
 CPU_DEVICES = "AUDIOZOO_CPU_DEVICES"
 SEED_STRIDE = 1_000_003  # between the devices' random generators; no two layers have seeds so far apart
+STRATEGIES = {}  # TensorFlow's, by the names of the devices; see ``mirrored``
 SEES_A_SHARE = (
     "under TensorFlow's MirroredStrategy, where each device sees only its share of a batch. "
     "Train with KERAS_BACKEND=jax, or with devices=1"
@@ -91,9 +92,7 @@ def devices_for(count, settings):
             f"train.gradient_norm is {settings.gradient_norm}: Keras would cut the gradient of each device by "
             f"itself {SEES_A_SHARE}, or without it."
         )
-    import tensorflow as tf
-
-    strategy = tf.distribute.MirroredStrategy(names[:count])
+    strategy = mirrored(tuple(names[:count]))
     # Fitting finds the strategy in the model; in its scope whatever plays the model would run on all devices.
     return Devices(count, strategy.scope, callbacks=(DrawApart(strategy),))
 
@@ -135,6 +134,24 @@ def tensorflow_devices(cpu_devices):
         )
     found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return [device.name.removeprefix("/device:") for device in found]
+
+
+def mirrored(names):
+    """The strategy of these devices, one for the life of the process.
+
+    A second one would number its groups and messages as the first did, and TensorFlow take one for the other.
+    """
+    import tensorflow as tf
+
+    if not STRATEGIES:
+        STRATEGIES[names] = tf.distribute.MirroredStrategy(names)
+    if names not in STRATEGIES:
+        ((before, _),) = STRATEGIES.items()
+        raise TrainingError(
+            f"devices must stay {len(before)} in this process, in which TensorFlow has trained on so many; got "
+            f"{len(names)}. Start a new process for another number."
+        )
+    return STRATEGIES[names]
 
 
 def check_divisible(model):

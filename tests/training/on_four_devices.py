@@ -159,6 +159,110 @@ def families(*names):
     return found
 
 
+class Counted(AudioModel, abstract=True):
+    """A number for each item, from which gradient descent takes 1 whenever the item is trained on."""
+
+    def __init__(self, items):
+        super().__init__()
+        self.numbers = self.add_weight(name="numbers", shape=(items,), initializer="zeros")
+        self.generator = keras.random.SeedGenerator(0)
+        self.seen = []
+        self({"item": np.zeros((1,), "int32")})
+
+    def call(self, inputs, training=False):
+        if training:
+            shape = keras.ops.shape(inputs["item"])
+            self.look(inputs["item"], keras.random.uniform(shape, seed=self.generator))
+        return keras.ops.take(self.numbers, inputs["item"])
+
+    def look(self, items, noise):
+        """Keep what each device is given and draws."""
+        if ON_JAX:
+            import jax
+
+            places = jax.debug.inspect_array_sharding
+            places(items, callback=lambda found: self.seen.append(list(found.shard_shape((BATCH,)))))
+            jax.debug.callback(lambda values: self.drawn.append(values.tolist()), noise)
+        else:
+            import tensorflow as tf
+
+            device = tf.distribute.get_replica_context().replica_id_in_sync_group
+            keep = lambda *found: self.seen.append([each.tolist() for each in found]) or np.int32(0)  # noqa: E731
+            with tf.device("CPU:0"):
+                tf.numpy_function(keep, [tf.convert_to_tensor(device), items, noise], tf.int32)
+
+    def batch_loss(self, x, y, y_pred, *, training):
+        return keras.ops.mean(y_pred)
+
+
+def shares():
+    """Two steps over numbered items: how often each was trained on, and by which device."""
+    devices = devices_for(COUNT, registry.Train(batch_size=BATCH))
+    with devices.building():
+        model = Counted(3 * BATCH)
+        model.compile(keras.optimizers.SGD(float(BATCH)))
+    model.drawn = []
+
+    class Numbered:
+        def batch(self, step):
+            items = np.arange(BATCH, dtype="int32") + BATCH * step
+            return {"item": items, "audio": np.zeros((BATCH, 1), "float32")}
+
+    with devices.running():
+        stream, more = training_stream(Numbered()), {"callbacks": [*devices.callbacks]}
+        model.fit(stream, epochs=1, steps_per_epoch=2, shuffle=False, verbose=0, **more)
+    numbers = keras.ops.convert_to_numpy(model.numbers).tolist()
+    return {"numbers": numbers, "seen": list(model.seen), "drawn": list(model.drawn)}
+
+
+def contents(folder):
+    with np.load(folder / "checkpoint.npz") as saved:
+        return {name: saved[name] for name in saved.files if name != "progress"}
+
+
+def most_apart(folder, other):
+    ours, theirs = contents(folder), contents(other)
+    assert list(ours) == list(theirs)
+    return max(float(np.abs(ours[name].astype("float64") - theirs[name]).max()) for name in ours)
+
+
+def runs():
+    """Whole runs of a tiny VAE: one to its end, one broken off and resumed, one that goes on elsewhere."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    random = np.random.default_rng(0)
+    np.savez(folder / "images.npz", x_train=random.integers(0, 256, (40, 8, 8)).astype("uint8"))
+    recipe = audiozoo.info("mnist_vae")
+    settings = {"batch_size": BATCH, "steps_per_epoch": 2, "average_momentum": 0.5, "beta_warmup_epochs": 1}
+    preset = recipe.model_copy(
+        update={
+            "config": {"latent_dim": 2, "hidden_units": 8, "dropout": 0.2},
+            "train": registry.Train(**settings, test_share=0.2, warmup_steps=0, learning_rate=0.01),
+        }
+    )
+
+    def run(name, **arguments):
+        keras.utils.clear_session()
+        data, out = folder / "images.npz", folder / name
+        return train(preset, data, out=out, progress=False, **{"devices": COUNT, "examples": False} | arguments)
+
+    found = {"whole": run("whole", epochs=2, examples=True)}
+    for name in ("resumed", "elsewhere"):
+        ended = Progress.on_train_batch_end
+        Progress.on_train_batch_end = lambda self, batch, logs=None: self.history and 1 / 0
+        try:
+            run(name, epochs=2)
+        except ZeroDivisionError:
+            Progress.on_train_batch_end = ended
+        else:
+            raise AssertionError("it was not broken off")
+        found[name] = run(name, epochs=2, devices=COUNT if name == "resumed" else 1)
+        found[name]["apart"] = most_apart(folder / "whole", folder / name)
+    found["one"] = run("one", epochs=2, devices=1)
+    found["one"]["apart"] = most_apart(folder / "whole", folder / "one")
+    found["files"] = sorted(path.name for path in (folder / "whole" / "examples").iterdir())
+    return found
+
+
 if __name__ == "__main__":
     part, *words = sys.argv[1:]
     print(json.dumps(globals()[part](*words)))
