@@ -1,8 +1,9 @@
 """What several devices would make of a training step: measured work, measured bytes, and a model of both.
 
-``step(N) = compute(B / N) + latency + 2 (N - 1) / N * bytes / bandwidth``: each of N devices computes a share of
-a batch of B, and gradients are added up around a ring, in which every device sends and receives all but a part
-of them twice (Patarasuk and Yuan, 2009, Bandwidth Optimal All-reduce Algorithms, eq. 8).
+``step(N) = compute(B / N) + latency + 2 (N - 1) / N * bytes / bandwidth``: each of N devices computes a share
+of a batch of B, and gradients are added up around a ring, in which every device sends and receives all but a
+part of them twice (Patarasuk and Yuan, 2009, Bandwidth Optimal All-reduce Algorithms for Clusters of
+Workstations, Journal of Parallel and Distributed Computing).
 """
 
 if not __package__:
@@ -95,7 +96,7 @@ def step_seconds(compute_seconds, devices, gradient_bytes, *, bytes_per_second, 
 
 
 def prediction(link, count, compute, gradient_bytes):
-    """A step of ``count`` devices, each as fast as this core, behind an interconnect whose speed is assumed."""
+    """A step of ``count`` devices, each as fast as this core, behind an interconnect of assumed speed."""
     bandwidth, latency = INTERCONNECTS[link]
     assumed = {"bytes_per_second": bandwidth, "latency_seconds": latency}
     strong = step_seconds(compute[count], count, gradient_bytes, **assumed)
@@ -112,7 +113,7 @@ def prediction(link, count, compute, gradient_bytes):
 
 
 def virtual_row(row, count, step, link):
-    """A step of devices that share one core, measured, and what the model says of that: every share in turn."""
+    """A step of devices that share one core, measured, and what the model says: every share in turn."""
     communication = step_seconds(
         0.0,
         count,

@@ -1,4 +1,4 @@
-"""The measurements of ``scaling`` for one number of devices, in a process that is told so before it starts."""
+"""What ``scaling`` measures on some number of devices, in a process that has so many from its start."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def trainable_presets():
 
 
 def compiled(preset, spread):
-    """A model of a preset with random weights, ready for training. XLA is left to Keras, as on many devices."""
+    """A model of a preset with random weights, ready for training; XLA is left to Keras, as on several."""
     import keras
 
     from audiozoo.models import AudioModel
@@ -94,7 +94,7 @@ def core_seconds(model, inputs, target, spread, steps):
 
 
 def all_reduce(spread):
-    """Latency and bandwidth of adding up a tensor of all devices, by a line through the times of some sizes."""
+    """Latency and bandwidth of a sum over all devices: a line through the times of some sizes."""
     sizes = np.array(ALL_REDUCED_MIB) * 2**20
     seconds = np.array([all_reduce_seconds(spread, int(size)) for size in sizes])
     sent = 2.0 * (spread.count - 1) / spread.count * sizes
@@ -123,6 +123,7 @@ def all_reduce_seconds(spread, size):
 
 
 def jax_sum(spread, floats):
+    """Function that adds up so many numbers of every device."""
     import jax
 
     mesh = jax.make_mesh((spread.count,), ("batch",))
@@ -137,6 +138,7 @@ def jax_sum(spread, floats):
 
 
 def tensorflow_sum(spread, floats):
+    """The same by the means that MirroredStrategy has."""
     import tensorflow as tf
 
     strategy = spread.callbacks[0].strategy

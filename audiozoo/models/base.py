@@ -67,7 +67,7 @@ class AudioModel(keras.Model):
         """The loss to compile with, or None where the model has a ``batch_loss``."""
 
     def batch_loss(self, x, y, y_pred, *, training):
-        """What is minimised, where that is more than a loss to compile with: a mean over the items of a batch.
+        """What is minimised, where that is more than a loss to compile with: a mean over a batch.
 
         Under TensorFlow's ``MirroredStrategy`` it is called on each device's share of the batch, and the mean
         of the shares counts. What is no sum over items needs ``whole_batch_mean``.

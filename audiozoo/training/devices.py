@@ -1,9 +1,10 @@
 """Training on several devices of one machine: each computes a share of every batch, all keep equal weights.
 
-On JAX by ``keras.distribution.DataParallel``: one program for all devices, which sees the whole batch, so that
-everything is what it is on one device, to rounding. On TensorFlow by ``tf.distribute.MirroredStrategy``: a
-program for each device, which sees its share; ``AudioModel.compute_loss`` and ``whole_batch_mean`` put the
-shares together. What that cannot put together is refused here by name. Many machines: docs/scaling.md.
+On JAX by ``keras.distribution.DataParallel``: one program for all devices, which sees the whole batch, so
+that everything is what it is on one device, to rounding. On TensorFlow by
+``tf.distribute.MirroredStrategy``: a program for each device, which sees its share;
+``AudioModel.compute_loss`` and ``whole_batch_mean`` put the shares together. What that cannot put together is
+refused here by name. Many machines: docs/scaling.md.
 """
 
 import contextlib
@@ -89,8 +90,8 @@ def devices_for(count, settings):
         return Devices(count, distribution.scope, distribution.scope)
     if settings.gradient_norm:
         raise TrainingError(
-            f"train.gradient_norm is {settings.gradient_norm}: Keras would cut the gradient of each device by "
-            f"itself {SEES_A_SHARE}, or without it."
+            f"train.gradient_norm is {settings.gradient_norm}: Keras would cut the gradient of each device "
+            f"by itself {SEES_A_SHARE}, or without it."
         )
     strategy = mirrored(tuple(names[:count]))
     # Fitting finds the strategy in the model; in its scope whatever plays the model would run on all devices.
@@ -111,12 +112,13 @@ def available():
         return by_backend[keras.backend.backend()](int(wanted))
     except RuntimeError as error:  # as both say it where they have begun to compute
         raise TrainingError(
-            f"{CPU_DEVICES}={wanted} comes too late: this process has computed with another number of devices "
-            "already. Start a new one."
+            f"{CPU_DEVICES}={wanted} comes too late: this process has computed with another number of "
+            "devices already. Start a new one."
         ) from error
 
 
 def jax_devices(cpu_devices):
+    """Names of JAX's devices, of which the processor is so many."""
     import jax
 
     if cpu_devices > 1:
@@ -125,6 +127,7 @@ def jax_devices(cpu_devices):
 
 
 def tensorflow_devices(cpu_devices):
+    """The same of TensorFlow's."""
     import tensorflow as tf
 
     (cpu,) = tf.config.list_physical_devices("CPU")
@@ -148,14 +151,14 @@ def mirrored(names):
     if names not in STRATEGIES:
         ((before, _),) = STRATEGIES.items()
         raise TrainingError(
-            f"devices must stay {len(before)} in this process, in which TensorFlow has trained on so many; got "
-            f"{len(names)}. Start a new process for another number."
+            f"devices must stay {len(before)} in this process, in which TensorFlow has trained on so many; "
+            f"got {len(names)}. Start a new process for another number."
         )
     return STRATEGIES[names]
 
 
 def check_divisible(model):
-    """Raise TrainingError for a model of which TensorFlow's devices would learn something else than one does."""
+    """Raise TrainingError for a model that would learn something else on TensorFlow's devices than on one."""
     if model.replicas == 1:
         return
     for layer in model._flatten_layers():

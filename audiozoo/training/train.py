@@ -94,7 +94,8 @@ def train(
         DataError: no usable recording, none long enough, or none named by ``validation_files``.
         TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration, there is
             a ``monitor`` for a model that makes nothing of a recording, ``out`` holds a run with other
-            settings or a damaged checkpoint, the loss is not finite, or so many ``devices`` cannot train this.
+            settings or a damaged checkpoint, the loss is not finite, or this cannot be trained on so many
+            ``devices``.
         OutputError: ``out`` cannot be written.
     """
     began = time.monotonic()

@@ -1,8 +1,8 @@
 """What ``test_devices`` runs in processes of their own, where one processor is four devices.
 
-``python on_four_devices.py PART``: ``families`` trains a small model of each family for two steps on one device
-and on four; ``shares`` looks at who gets which item; ``runs`` breaks a run off and resumes it. Each prints what
-it found as its last line, in JSON.
+``python on_four_devices.py PART``: ``families`` trains a small model of each family for two steps on one
+device and on four; ``shares`` looks at who gets which item; ``runs`` breaks a run off and resumes it. Each
+prints what it found as its last line, in JSON.
 """
 
 import json
@@ -97,7 +97,11 @@ FEATURES = Items(f0_hz=(hertz, 20, 1), loudness_db=(decibels, 20, 1), audio=(sou
 FAMILIES = {
     "ddsp": (DDSPDecoder, DDSP, FEATURES),
     "vae": (Conv1DResnetVAE, VAE, Items(audio=(sound, 240))),
-    "image_vae": (MnistVAE, {"image_size": 8, "latent_dim": 2, "hidden_units": 8}, Items(image=(sound, 8, 8))),
+    "image_vae": (
+        MnistVAE,
+        {"image_size": 8, "latent_dim": 2, "hidden_units": 8},
+        Items(image=(sound, 8, 8)),
+    ),
     "melnet": (MelNet, MELNET, Items(log_mel=(level, 8, 8), known=(level, 8, 8), label=(label,))),
     "vocoder": (MelGANVocoder, VOCODER, Items(audio=(sound, 2048))),
     "gan": (CMelGAN, GAN, Items(log_mel=(level, 8, 8), noise=(sound, 4), label=(label,))),
@@ -132,7 +136,9 @@ def fitted(architecture, config, items, devices):
 def without_noise():
     """Let nothing be drawn: on TensorFlow the devices draw other numbers than one does."""
     for name in ("normal", "uniform"):
-        setattr(keras.random, name, lambda shape, *range, dtype=None, seed=None: keras.ops.zeros(shape, dtype))
+        setattr(
+            keras.random, name, lambda shape, *range, dtype=None, seed=None: keras.ops.zeros(shape, dtype)
+        )
 
 
 def families(*names):
@@ -142,7 +148,9 @@ def families(*names):
     for name in names or FAMILIES:
         began = time.process_time()
         try:
-            four, _, log_of_four = fitted(*FAMILIES[name], devices_for(COUNT, registry.Train(batch_size=BATCH)))
+            four, _, log_of_four = fitted(
+                *FAMILIES[name], devices_for(COUNT, registry.Train(batch_size=BATCH))
+            )
         except TrainingError as error:
             found[name] = {"refused": str(error)}
             continue
@@ -243,7 +251,9 @@ def runs():
     def run(name, **arguments):
         keras.utils.clear_session()
         data, out = folder / "images.npz", folder / name
-        return train(preset, data, out=out, progress=False, **{"devices": COUNT, "examples": False} | arguments)
+        return train(
+            preset, data, out=out, progress=False, **{"devices": COUNT, "examples": False} | arguments
+        )
 
     found = {"whole": run("whole", epochs=2, examples=True)}
     for name in ("resumed", "elsewhere"):
