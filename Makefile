@@ -1,5 +1,6 @@
 # make demo   turn a singing voice into a violin, into demo/
 # make test   run the default suite on TensorFlow, JAX and PyTorch
+# make test-machines   run what docs/scaling.md does on several machines, as processes of this one
 # make lint   what .ci/run checks besides the tests
 # make clean  remove everything that these commands made
 #
@@ -9,7 +10,7 @@ PYTHON = python3
 BIN = .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test lint clean
+.PHONY: help demo test test-machines lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -19,6 +20,9 @@ demo: .venv/.installed
 
 test: .venv/.installed-for-tests
 	$(BIN)/pytest
+
+test-machines: .venv/.installed-for-tests
+	$(BIN)/pytest -n 0 tests/training/many_machines.py
 
 lint: .venv/.installed-for-tests
 	$(BIN)/ruff check .

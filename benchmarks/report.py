@@ -726,8 +726,8 @@ def scaling_findings():
     yield table(["backend", "virtual devices", "GB/s", "latency / ms"], sums)
     yield (
         "Predicted, and not measured: the same batch shared by devices of which each is as fast as this "
-        "core, behind an interconnect whose speed is that of its data sheet; in the last column each device has "
-        "a whole batch."
+        "core, behind an interconnect whose speed is that of its data sheet; in the last column each device "
+        "has a whole batch."
     )
     predicted = [
         [row["preset"], backend, *(shown(each[key], form) for _, key, form in SCALING_COLUMNS)]

@@ -17,6 +17,7 @@ TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
 LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
 MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
 PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
+SCALING = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
 EXPORT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 
 
@@ -96,7 +97,9 @@ def test_the_python_of_the_page_on_pitch_runs_as_one_program(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT, "audiozoo"))
+@pytest.mark.parametrize(
+    "command", called(README + TUTORIAL + TUNING + LATENT + MOTION + EXPORT + SCALING, "audiozoo")
+)
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     words = [name, arguments.pop(0)] if name == "latent" else [name]
@@ -135,7 +138,7 @@ def test_ci_installs_and_tests_as_the_readme_says():
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export")),
+        *(f"docs/{page}.md" for page in ("vae", "tuning", "latent", "motion", "pitch", "export", "scaling")),
     ],
 )
 def test_files_that_are_linked_exist(file):

@@ -6,10 +6,13 @@ prints what it found as its last line, in JSON.
 """
 
 import json
+import os
 import pathlib
 import sys
 import tempfile
 import time
+
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # programs that run twice: what they cost is their compilation
 
 import keras
 import numpy as np
@@ -19,7 +22,7 @@ from audiozoo import registry
 from audiozoo.data.pipelines import HeldOut, training_stream
 from audiozoo.errors import TrainingError
 from audiozoo.models import CMelGAN, Conv1DResnetVAE, DDSPDecoder, MelGANVocoder, MelNet, MnistVAE
-from audiozoo.models.base import AudioModel, jit_choice
+from audiozoo.models.base import AudioModel
 from audiozoo.training import train
 from audiozoo.training.callbacks import Progress
 from audiozoo.training.devices import Devices, check_divisible, devices_for
@@ -118,7 +121,7 @@ def fitted(architecture, config, items, devices):
     check_divisible(model)
     with devices.building():
         optimizer = keras.optimizers.SGD(1e-2, use_ema=True, ema_momentum=0.5)
-        model.compile(optimizer, loss=model.training_loss(), jit_compile=jit_choice(model))
+        model.compile(optimizer, loss=model.training_loss(), jit_compile="auto")
     before = [np.array(weight) for weight in map(keras.ops.convert_to_numpy, model.trainable_weights)]
     with devices.running():
         log = model.fit(
@@ -133,6 +136,13 @@ def fitted(architecture, config, items, devices):
     return model, before, {name: values[0] for name, values in log.history.items()}
 
 
+def compiled_fast():
+    """As of JAX, above."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 def without_noise():
     """Let nothing be drawn: on TensorFlow the devices draw other numbers than one does."""
     for name in ("normal", "uniform"):
@@ -144,6 +154,7 @@ def without_noise():
 def families(*names):
     if not ON_JAX:
         without_noise()
+        compiled_fast()
     found = {}
     for name in names or FAMILIES:
         began = time.process_time()
@@ -164,6 +175,7 @@ def families(*names):
             "moved": max(float(np.abs(a - b).max()) for a, b in zip(before, after, strict=True)),
             "apart": max(float(np.abs(a - b).max()) for a, b in zip(*weights, strict=True)),
         }
+        print(name, found[name], file=sys.stderr, flush=True)
     return found
 
 
