@@ -1,6 +1,6 @@
 # make demo   turn a singing voice into a violin, into demo/
 # make test   run the default suite on TensorFlow, JAX and PyTorch
-# make test-machines   run what docs/scaling.md does on several machines, as processes of this one
+# make test-devices   train every family on four virtual devices, and as docs/scaling.md does on many machines
 # make lint   what .ci/run checks besides the tests
 # make clean  remove everything that these commands made
 #
@@ -10,7 +10,7 @@ PYTHON = python3
 BIN = .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test test-machines lint clean
+.PHONY: help demo test test-devices lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -21,8 +21,8 @@ demo: .venv/.installed
 test: .venv/.installed-for-tests
 	$(BIN)/pytest
 
-test-machines: .venv/.installed-for-tests
-	$(BIN)/pytest -n 0 tests/training/many_machines.py
+test-devices: .venv/.installed-for-tests
+	$(BIN)/pytest -n 0 tests/training/long_devices.py
 
 lint: .venv/.installed-for-tests
 	$(BIN)/ruff check .

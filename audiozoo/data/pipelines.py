@@ -122,7 +122,9 @@ def training_pairs(batch):
     """
     name = next(name for name in TARGETS if name in batch)
     inputs = {key: value for key, value in batch.items() if key != name}
-    return inputs or {name: batch[name]}, batch[name]
+    # The target in memory of its own: on several devices TensorFlow takes arrays over without a copy, and
+    # computes in the memory of one that nothing reads any more, whatever else lies there.
+    return inputs or {name: batch[name]}, batch[name].copy()
 
 
 class HeldOut(keras.utils.PyDataset):

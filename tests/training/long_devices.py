@@ -1,6 +1,6 @@
-"""The programs of docs/scaling.md, each in two processes that know each other: ``make test-machines``.
+"""What takes minutes, hence none of the default suite: ``make test-devices``.
 
-Not of the default suite: six processes that each start a backend take minutes.
+Every family on four devices, and the programs of docs/scaling.md in two processes that know each other.
 """
 
 import os
@@ -12,12 +12,23 @@ import sys
 
 import numpy as np
 import pytest
+from test_devices import ON, assert_equal_to_rounding, on_four_devices, several
 
 import audiozoo
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+@several
+@pytest.mark.parametrize("family", ["ddsp", "vae", "melnet", "vocoder", "gan"])
+def test_a_family_learns_on_four_devices_what_it_learns_on_one(family):
+    found = on_four_devices(f"families,{family}")["families"][family]
+    if ON == "tensorflow" and family == "gan":
+        assert "CMelGAN with this configuration normalises over the batch" in found["refused"]
+    else:
+        assert_equal_to_rounding(found)
 
 
 def free_port():
