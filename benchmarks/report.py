@@ -736,8 +736,11 @@ def scaling_findings():
     ]
     yield table(["preset", "backend", *(heading for heading, _, _ in SCALING_COLUMNS)], predicted)
     sizes = {name: size for values in found.values() for name, size in values["gradient_bytes"].items()}
-    yield "Bytes of the gradients that every step sends around, of all presets that can be trained:"
-    yield table(["preset", "MB"], [[f"`{name}`", shown(1e-6 * size, ".1f")] for name, size in sizes.items()])
+    if sizes:
+        yield "Gradients that every step sends around, of the presets that can be trained:"
+        yield table(
+            ["preset", "MB"], [[f"`{name}`", shown(1e-6 * size, ".1f")] for name, size in sizes.items()]
+        )
 
 
 def scaling_row(backend, row):

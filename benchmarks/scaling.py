@@ -35,13 +35,14 @@ def main(
         list[str] | None, typer.Option(help="Name of one whose steps are timed; by default two.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Timed steps after three more.")] = 5,
+    sizes: Annotated[bool, typer.Option(help="Count the gradients of all presets as well.")] = True,
 ):
     """Steps and all-reduces on one core that stands for 1, 2 and 4 devices, and what they predict."""
     from benchmarks.throughput import chosen_backend
 
     results.one_core()
     backend, presets = chosen_backend(), list(preset or PRESETS)
-    found = {count: measured(count, presets, steps) for count in DEVICES}
+    found = {count: measured(count, steps, presets) for count in DEVICES}
     rows = [row_of(name, {count: each["steps"][name] for count, each in found.items()}) for name in presets]
     links = {str(count): found[count]["all_reduce"] for count in DEVICES[1:]}
     for row in rows:
@@ -49,13 +50,13 @@ def main(
             virtual_row(row, count, found[count]["steps"][row["preset"]], links[str(count)])
             for count in DEVICES[1:]
         ]
-    values = {"backend": backend, "steps": steps, "gradient_bytes": found[1]["gradient_bytes"]}
-    values |= {"all_reduce": links, "rows": rows}
+    values = {"backend": backend, "steps": steps, "all_reduce": links, "rows": rows}
+    values["gradient_bytes"] = measured(1, 0, [])["gradient_bytes"] if sizes else {}
     print(f"written: {results.write(f'scaling_{backend}', values)}")
 
 
-def measured(devices, presets, steps):
-    """What ``scaling_process`` finds where the core is that many devices."""
+def measured(devices, steps, presets):
+    """What ``scaling_process`` finds where the core is that many devices; without steps, only sizes."""
     command = [sys.executable, "-m", "benchmarks.scaling_process", str(devices), str(steps), *presets]
     environment = os.environ | {"AUDIOZOO_CPU_DEVICES": str(devices)}
     finished = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)

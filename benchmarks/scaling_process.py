@@ -18,12 +18,11 @@ def measure(devices, steps, presets):
     from audiozoo.training.devices import devices_for
 
     spread = devices_for(devices, registry.Train(batch_size=devices))
+    if not steps:
+        sizes = {name: gradient_bytes(compiled(audiozoo.info(name), spread)) for name in trainable_presets()}
+        return {"gradient_bytes": sizes}
     found = {"steps": {name: steps_of(audiozoo.info(name), spread, steps) for name in presets}}
-    if devices == 1:
-        found["gradient_bytes"] = {
-            name: gradient_bytes(compiled(audiozoo.info(name), spread)) for name in trainable_presets()
-        }
-    else:
+    if devices > 1:
         found["all_reduce"] = all_reduce(spread)
     return found
 

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_devices import ON, assert_equal_to_rounding, on_four_devices, several
+from training.test_devices import ON, assert_equal_to_rounding, on_four_devices, several
 
 import audiozoo
 
