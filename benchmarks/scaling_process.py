@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 WARM_UP_STEPS = 3
-ALL_REDUCED_MIB = (1, 4, 16, 64)
+ALL_REDUCED_MIB = (1, 2, 4, 8, 16)  # about what the gradients of the zoo are
 ALL_REDUCES = 5
 
 
