@@ -1,8 +1,9 @@
 """Generative audio models for Keras 3: one line to load, one file to read, one YAML to retrain.
 
->>> import audiozoo
->>> model = audiozoo.load("ddsp_violin")
->>> violin = model.transfer(singing, sample_rate)
+Examples:
+    >>> import audiozoo
+    >>> model = audiozoo.load("ddsp_violin")
+    >>> violin = model.transfer(singing, sample_rate)
 
 Importing this imports neither Keras nor a backend: functions and submodules arrive when first used.
 """

@@ -298,7 +298,8 @@ def train(
         Path,
         typer.Option(
             metavar="DIR",
-            help="Folder with recordings, any formats and rates; for images mnist, digits or an .npz.",
+            help="Folder with recordings, any formats and rates, or of records; for images mnist, digits or "
+            "an .npz.",
         ),
     ],
     out: Annotated[
@@ -347,6 +348,47 @@ def train(
         held_out = result["val_loss"]
         validation = "" if held_out is None else f", validation {held_out:.3f}"
         print(f"{result['preset_folder']}: {result['epochs']} epochs, loss {result['loss']:.3f}{validation}")
+
+
+@app.command()
+def records(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder with recordings, any formats and rates.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write into: a new one, or one that was begun.")],
+    sample_rate: Annotated[int, typer.Option(min=1000, max=768_000, help="Hz, that of the model.")],
+    clip_seconds: Annotated[float, typer.Option(min=0.001, max=600, help="Length of a clip.")] = 4.0,
+    hop: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Samples per frame of pitch and loudness, for DDSP.", show_default="without them"
+        ),
+    ] = None,
+    clips_per_shard: Annotated[int, typer.Option(min=1, help="In one file.")] = 1024,
+    as_json: JsonOption = False,
+) -> None:
+    """Write recordings as shards of TFRecords, to train on. Broken off, the same command goes on.
+
+    Called again on a finished folder it verifies every shard, and makes anew what is damaged.
+    """
+    from audiozoo.data.records import write_records
+
+    found = write_records(
+        data,
+        out,
+        sample_rate=sample_rate,
+        clip_seconds=clip_seconds,
+        hop=hop,
+        clips_per_shard=clips_per_shard,
+        progress=not as_json,
+    )
+    if as_json:
+        print_json(found)
+    else:
+        print(
+            f"{found['folder']}: {found['clips']} clips of {found['recordings']} recordings, "
+            f"{found['seconds'] / 60:.1f} minutes; {found['shards']} shards, {found['bytes'] / 1e6:.1f} MB"
+        )
 
 
 @app.command()

@@ -8,6 +8,7 @@ from audiozoo.errors import AudioZooError, one_line
 from benchmarks import (
     cmelgan,
     curves,
+    data,
     export,
     frechet,
     inversion,
@@ -34,6 +35,7 @@ app.command("quality")(quality.main)
 app.command("throughput")(throughput.main)
 app.command("baseline")(train_pytorch.main)
 app.command("curves")(curves.main)
+app.command("data")(data.main)
 app.command("variants")(variants.main)
 app.command("export")(export.main)
 app.command("frechet")(frechet.main)

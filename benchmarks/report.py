@@ -191,6 +191,7 @@ SCALING_COLUMNS = (
     ("of the ideal", "share_of_ideal", ".0%"),
     ("of the ideal, whole batches", "share_of_ideal_with_whole_batches", ".1%"),
 )
+DATA_WAYS = {"cache": "int16 cache", "records": "records at any place", "stream": "records streamed"}
 INVERSION_COLUMNS = (
     ("from", "source", ""),
     ("window", "window", ""),
@@ -247,6 +248,11 @@ def with_export_table(page):
 def with_scaling_tables(page):
     """The text of docs/scaling.md with its tables of steps on several devices made anew."""
     return between(page, "<!-- scaling:begin -->", "\n\n".join(scaling_findings()), "<!-- scaling:end -->")
+
+
+def with_data_tables(page):
+    """The text of docs/data.md with what was measured made anew."""
+    return between(page, "<!-- data:begin -->", "\n\n".join(data_findings()), "<!-- data:end -->")
 
 
 def with_cmelgan_table(page):
@@ -312,6 +318,7 @@ TUTORIALS = {
     "docs/pitch.md": with_pitch_table,
     "docs/export.md": with_export_table,
     "docs/scaling.md": with_scaling_tables,
+    "docs/data.md": with_data_tables,
     "docs/melnet.md": with_melnet_table,
 }
 
@@ -355,6 +362,7 @@ def results_page():
         *training_section(),
         *variants_section(),
         *frechet_section(),
+        *data_section(),
         *export_section(),
         *scaling_section(),
         *inversion_section(),
@@ -567,9 +575,9 @@ def melnet_findings(images):
         rows = [[title, shown(nats[name], ".3f")] for title, name in MELNET_LIKELIHOODS.items()]
         yield table(["", "nats per number"], rows)
         yield (
-            f"Samples after {trained_for(values['training'])}, judged as those of the conditional MelGAN are. "
-            "Distances of few are larger: those of the published recipe are to be compared with as few of the "
-            "model."
+            f"Samples after {trained_for(values['training'])}, judged as those of the conditional MelGAN "
+            "are. Distances of few are larger: those of the published recipe are to be compared with as few "
+            "of the model."
         )
         rows = [
             [title, *(shown(values["sets"][name].get(key), form) for _, key, form in MELNET_COLUMNS)]
@@ -767,6 +775,45 @@ def in_units(prediction):
         "assumed_gigabytes_per_second": 1e-9 * prediction["assumed_bytes_per_second"],
         "step_milliseconds": 1e3 * prediction["step_seconds"],
     }
+
+
+def data_section():
+    """Ways to feed a model, and what models take."""
+    findings = list(data_findings())
+    if findings:
+        yield "## Feeding a model"
+        yield from findings
+
+
+def data_findings():
+    """A table with one row a way, and one with a row a model."""
+    if "data_throughput" in results.names():
+        values = results.read("data_throughput").values
+        yield (
+            f"Clips of {values['clip_seconds']:g} s at {values['sample_rate'] / 1000:g} kHz in batches of "
+            f"{values['batch_size']}, of {values['recordings']} recordings, {values['minutes_of_sound']:g} "
+            "minutes in all, which lie in memory: no disk is measured. A core second is one that this "
+            "process spent on its one core, whatever else ran on it; what the clock said is in the file."
+        )
+        rows = [[name, shown(row["clips_per_core_second"], ",.0f")] for name, row in values["ways"].items()]
+        yield table(["way", "clips a core second"], rows)
+        yield (
+            "The training step of each preset, on the same core, with its own clips and batches; and how "
+            "many times as fast it would have to be for the data to take as long as the model."
+        )
+        rows = [
+            [
+                f"`{name}`",
+                f"{row['batch_size']} of {row['clip_seconds']:.3g} s at {row['sample_rate'] / 1000:g} kHz",
+                shown(row["clips_per_core_second"], ".1f"),
+                *(shown(row["ways"][way]["clips_per_core_second"], ",.0f") for way in DATA_WAYS),
+                *(shown(row["times_as_fast_until_data_limit"][way], ",.0f") for way in DATA_WAYS),
+            ]
+            for name, row in values["models"].items()
+        ]
+        headings = ["preset", "clips of a batch", "trained on, clips a core second"]
+        headings += [*DATA_WAYS.values(), *(f"times as fast, {way}" for way in DATA_WAYS.values())]
+        yield table(headings, rows)
 
 
 def export_section():

@@ -139,7 +139,8 @@ def test_help_documents_commands_and_exit_status(run):
     status, out, _ = run("--help")
     assert status == 0
     assert "Exit status: 0 done, 1 an error" in " ".join(out.split())
-    for command in ("list", "info", "download", "demo", "transfer", "stream", "train", "export", "doctor"):
+    commands = "list info download demo transfer stream train records export doctor"
+    for command in commands.split():
         assert f" {command} " in out
         assert run(command, "--help")[0] == 0
 
@@ -331,6 +332,29 @@ def test_train_passes_every_option_on(zoo, trainer, run, tmp_path):
 def test_train_without_validation_says_nothing_of_it(zoo, trainer, run, tmp_path):
     trainer.return_value["val_loss"] = None
     assert run("train", "recipe", "--data", tmp_path)[1] == "runs/x/preset: 3 epochs, loss 6.000\n"
+
+
+def test_records_are_written_as_the_options_say(run, monkeypatch, tmp_path):
+    from audiozoo.data import records
+
+    said = {"folder": "out", "recordings": 2, "clips": 30, "shards": 1, "bytes": 4e6, "seconds": 90.0}
+    write = create_autospec(records.write_records, return_value=said)
+    monkeypatch.setattr(records, "write_records", write)
+    words = ["records", tmp_path, "--out", tmp_path / "out", "--sample-rate", "16000"]
+    assert run(*words)[:2] == (0, "out: 30 clips of 2 recordings, 1.5 minutes; 1 shards, 4.0 MB\n")
+    assert write.call_args.args == (tmp_path, tmp_path / "out")
+    unset = {"hop": None, "clip_seconds": 4.0, "clips_per_shard": 1024}
+    assert write.call_args.kwargs == unset | {"sample_rate": 16000, "progress": True}
+    status, out, _ = run(*words, "--hop", "160", "--clip-seconds", "2", "--clips-per-shard", "9", "--json")
+    assert (status, json.loads(out)) == (0, said)
+    asked = {"hop": 160, "clip_seconds": 2.0, "clips_per_shard": 9}
+    assert write.call_args.kwargs == asked | {"sample_rate": 16000, "progress": False}
+
+
+def test_what_cannot_become_records_is_one_line(run, tmp_path):
+    words = ["records", tmp_path / "none", "--out", tmp_path / "out", "--sample-rate", "16000"]
+    assert "none' does not exist" in refused(run(*words))
+    assert "clip_seconds must be a whole number of frames" in refused(run(*words, "--hop", "7000"))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "progress": set(),
     "registry": FOUNDATION,
     "weights": FOUNDATION | {"registry"},
+    "keras2_weights": {"errors"},
     "dsp": {"errors"},
     "layers": NUMERICAL,
     "losses": NUMERICAL,
@@ -31,7 +32,8 @@ MAY_IMPORT = {
     # A code is described by what is heard of it: by descriptors and distances of sound, in pictures.
     "latent": NUMERICAL | {"metrics", "plots", "data.audio_io", "data.clips", "data.images", "data.pitch"},
     # One pitch tracker is a preset, which data.pitch loads by its name, as a user would.
-    "data": NUMERICAL | {"weights.cache_folder", "weights.network_is_forbidden", "zoo.load"},
+    "data": NUMERICAL
+    | {"weights.cache_folder", "weights.network_is_forbidden", "weights.sha256_of", "zoo.load"},
     "plots": NUMERICAL | {"data.audio_io"},
     "models.base": NUMERICAL | {"registry", "weights"},
     # Changing the sound of a recording, or of a voice while it sings, needs its samples and features, no more
@@ -61,6 +63,7 @@ LIGHT = {
     "backend": NOTHING_INSTALLED,
     "registry": HEAVY,
     "weights": BACKENDS | {"keras"},
+    "keras2_weights": BACKENDS | {"keras"},
 }
 # These are at work before a command is known: light at the top, anything inside a function.
 LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "weights", "doctor"}

@@ -43,6 +43,22 @@ def freesound_loops(folder, *, sample_rate=44100, free_only=True, cache=None, pr
     Raises:
         DataError: no metadata, metadata that are not the dataset's, or not one usable loop.
     """
+    root, known = free_loops(folder, free_only=free_only)
+    return read_clips(root, list(known), known.get, sample_rate=sample_rate, cache=cache, progress=progress)
+
+
+def free_loops(folder, *, free_only=True):
+    """The loops of the dataset that ``freesound_loops`` reads, and what is known of them.
+
+    Args:
+        folder, free_only: see there.
+
+    Returns:
+        ``(folder, dict)`` of paths to their ``recording``, ``license`` and ``metadata``.
+
+    Raises:
+        DataError: see there.
+    """
     metadata = read_metadata(pathlib.Path(folder) / METADATA)
     root, paths = audio_paths(folder)
     known, unknown = {}, []
@@ -52,32 +68,24 @@ def freesound_loops(folder, *, sample_rate=44100, free_only=True, cache=None, pr
         if entry is None:
             unknown.append(path.name)
         elif not free_only or any(part in entry["license"] for part in FREE_LICENSES):
-            known[path] = entry
+            user = str(entry.get("username", ""))
+            recording = f"user {user}" if user else path.name
+            known[path] = {"recording": recording, "license": entry["license"], "metadata": entry}
     if unknown:
         more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
         warnings.warn(
             f"{len(unknown)} files left out, unknown to {METADATA}: {', '.join(unknown[:8])}{more}",
-            stacklevel=2,
+            stacklevel=3,
         )
     barred = len(paths) - len(known) - len(unknown)
     if barred and known:
-        warnings.warn(f"{barred} loops left out, whose licence is neither CC0 nor CC BY.", stacklevel=2)
+        warnings.warn(f"{barred} loops left out, whose licence is neither CC0 nor CC BY.", stacklevel=3)
     if not known:
         raise DataError(
             f"data {str(folder)!r} holds no loop under CC0 or CC BY that {METADATA} knows. Look at its "
             "licences, or pass free_only=False."
         )
-
-    def about(path):
-        entry = known[path]
-        user = str(entry.get("username", ""))
-        return {
-            "recording": f"user {user}" if user else path.name,
-            "license": entry["license"],
-            "metadata": entry,
-        }
-
-    return read_clips(root, list(known), about, sample_rate=sample_rate, cache=cache, progress=progress)
+    return root, known
 
 
 def read_metadata(path):

@@ -54,11 +54,10 @@ class FeatureCrops:
     ):
         self.recordings, self.hop, self.batch_size, self.seed = recordings, hop, batch_size, seed
         self.clip_frames = round(clip_seconds * sample_rate / hop)
-        frame_rate = sample_rate / hop
-        self.split_frame = [
-            len(r.audio) // hop - round(min(validation_seconds * frame_rate, 0.2 * len(r.audio) / hop))
-            for r in recordings
-        ]
+        samples = np.array([len(recording.audio) for recording in recordings])
+        self.split_frame = held_out_from(
+            samples, sample_rate=sample_rate, hop=hop, seconds=validation_seconds
+        )
         self.validated = [fnmatch.fnmatch(recording.name, validation_files) for recording in recordings]
         if not any(self.validated):
             raise DataError(
@@ -113,6 +112,19 @@ class FeatureCrops:
             "f0_hz": recording.features.f0_hz[frames, None],
             "loudness_db": recording.features.loudness_db[frames, None],
         }
+
+
+def held_out_from(samples, *, sample_rate, hop, seconds):
+    """First frame of recordings that is held out: at their end that many seconds, at most a fifth.
+
+    Args:
+        samples: of each recording, int ``(recordings,)``.
+        sample_rate: Hz.
+        hop: samples per frame.
+        seconds: held out.
+    """
+    held_out = np.minimum(seconds * sample_rate / hop, 0.2 * samples / hop)
+    return samples // hop - np.round(held_out).astype(int)
 
 
 def training_pairs(batch):

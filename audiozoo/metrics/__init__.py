@@ -3,9 +3,10 @@
 Numpy in float64; no framework is imported. Functions on sets take ``(rows, dimensions)`` arrays, the
 reference first. What has an interval is an ``Estimate``, everything else a float or an array.
 
->>> from audiozoo import metrics
->>> report = metrics.compare("recordings/", "generated/")
->>> report["scores"]["kad"]["value"]
+Examples:
+    >>> from audiozoo import metrics
+    >>> report = metrics.compare("recordings/", "generated/")
+    >>> report["scores"]["kad"]["value"]
 """
 
 from audiozoo.metrics.coverage import Coverage, prdc

@@ -216,8 +216,7 @@ class CMelGANSeed(SpectrogramGAN):
         discriminator_filters, discriminator_kernel_sizes, discriminator_strides, discriminator_groups: of the
             discriminator's layers.
         discriminator_factors: how many steps become one in each of them. The project's second layer has a
-        stride of
-            4 and a factor of 1; with 4, and 1 for the last, the same weights cost a sixteenth.
+            stride of 4 and a factor of 1; with 4, and 1 for the last, the same weights cost a sixteenth.
 
     Input:
         Dict: ``noise (batch, latent_dim)`` and ``label (batch,)``, the numbers of classes.

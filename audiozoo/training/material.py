@@ -9,6 +9,8 @@ from audiozoo.data.freesound import freesound_loops, is_freesound
 from audiozoo.data.images import ImageBatches, load_images
 from audiozoo.data.mels import MelCrops, class_folder
 from audiozoo.data.pipelines import FeatureCrops
+from audiozoo.data.records import is_records, stored_clips, stored_recordings
+from audiozoo.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,10 @@ class Material:
 def instrument(data, config, settings, *, validation_files, progress):
     """Recordings of one instrument, with pitch and loudness; their ends are held out."""
     sound = {name: config[name] for name in ("sample_rate", "hop")}
-    recordings = instrument_folder(data, **sound, progress=progress)
+    if is_records(data):
+        recordings = stored_recordings(data, **sound)
+    else:
+        recordings = instrument_folder(data, **sound, progress=progress)
     crops = FeatureCrops(
         recordings,
         **sound,
@@ -67,7 +72,9 @@ def clips(data, config, settings, *, validation_files, progress):
 
 
 def read_folder(data, *, sample_rate, recording_pattern, progress):
-    """Clips of any folder of sound; of the Freesound Loop Dataset, those whose licence allows any use."""
+    """Clips of any folder of sound, or of records; of the Freesound Loop Dataset, those of a free licence."""
+    if is_records(data):
+        return stored_clips(data, sample_rate=sample_rate, recording_pattern=recording_pattern)
     reading = {"sample_rate": sample_rate, "progress": progress}
     if is_freesound(data):
         return freesound_loops(data, **reading)
@@ -76,6 +83,11 @@ def read_folder(data, *, sample_rate, recording_pattern, progress):
 
 def classes(data, config, settings, *, validation_files, progress):
     """Spectrograms of files in folders of classes; of each class a share of the files is held out."""
+    if is_records(data):
+        raise DataError(
+            f"data {str(data)!r} holds records of sound; a model of classes is trained on spectrograms. "
+            "Give the folder of files."
+        )
     found = class_folder(
         data,
         **{name: config[name] for name in ("sample_rate", "num_mels", "window_length", "hop")},

@@ -63,7 +63,8 @@ def train(
     Args:
         preset: name or path of a preset with a ``train`` section, or a ``registry.Preset``.
         data: folder of recordings of one instrument, or for a model that trains on clips of any sound files;
-            for one that trains on classes a folder of folders of them; for one that trains on images see
+            either may be a folder of records (``data.records``) made of them; for one that trains on classes
+            a folder of folders of files; for one that trains on images see
             ``audiozoo.data.images.load_images``.
         out: folder of the run: ``preset/`` (best epoch so far, or the last one of a model that no loss
             judges; ``audiozoo.load`` opens it),

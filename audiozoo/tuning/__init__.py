@@ -1,8 +1,9 @@
 """Searching for the hyper-parameters of a preset, as its ``tune`` section says.
 
->>> from audiozoo import tuning
->>> result = tuning.search("conv1d_resnet_vae", "music/", out="runs/search", trials=24)
->>> model = audiozoo.load(result["preset_folder"])
+Examples:
+    >>> from audiozoo import tuning
+    >>> result = tuning.search("conv1d_resnet_vae", "music/", out="runs/search", trials=24)
+    >>> model = audiozoo.load(result["preset_folder"])
 """
 
 from audiozoo.tuning.report import summary

@@ -18,10 +18,11 @@ from audiozoo.tuning.search import checked_preset
 def hypermodel(preset, data=None):
     """A preset as a hypermodel.
 
-    >>> tuner = keras_tuner.RandomSearch(
-    ...     hypermodel("conv1d_resnet_vae", "music/"),
-    ...     objective=keras_tuner.Objective("val_objective", "min"), max_trials=8)
-    >>> tuner.search(epochs=4)
+    Examples:
+        >>> tuner = keras_tuner.RandomSearch(
+        ...     hypermodel("conv1d_resnet_vae", "music/"),
+        ...     objective=keras_tuner.Objective("val_objective", "min"), max_trials=8)
+        >>> tuner.search(epochs=4)
 
     Args:
         preset: name or path of a preset with ``train`` and ``tune`` sections, or a ``registry.Preset``.

@@ -5,45 +5,9 @@ import sys
 import pytest
 
 import audiozoo
-from benchmarks import report, results
+from benchmarks import cards, report, results
 
 RELEASED = [name for name in audiozoo.list_models() if audiozoo.info(name).weights]
-SOURCES = {
-    "test_elbo_nats": ("{}", "preset", "test_elbo_nats"),
-    "test_kl_nats": ("{}", "preset", "test_kl_nats"),
-    "mss": ("quality_{}", "mean", "mss"),
-    "mss_without_chords": ("quality_{}_without_chords", "mean", "mss"),
-    "f0_median_error_cents_without_chords": ("quality_{}_without_chords", "mean", "f0_median_error_cents"),
-    "loudness_mean_error_db_without_chords": ("quality_{}_without_chords", "mean", "loudness_mean_error_db"),
-    "snr_db": ("quality_{}", "mean", "snr_db"),
-    "snr_db_tones": ("quality_{}_tones", "mean", "snr_db"),
-    "nmse": ("quality_{}", "mean", "nmse"),
-    "active_dimensions": ("quality_{}", "mean", "active_dimensions"),
-    "mean_spectral_convergence": ("quality_{}", "mean", "mean_spectral_convergence"),
-    "mean_spectral_convergence_griffin_lim": ("quality_{}", "mean", "mean_spectral_convergence_griffin_lim"),
-    "mean_spectral_convergence_without_model": (
-        "quality_{}",
-        "mean",
-        "mean_spectral_convergence_without_model",
-    ),
-    "mel_mean_squared_error": ("quality_{}", "mean", "mel_mean_squared_error"),
-    "raw_pitch_accuracy": ("pitch", "trackers", "{}", "mean", "raw_pitch_accuracy"),
-    "voicing_recall": ("pitch", "trackers", "{}", "mean", "voicing_recall"),
-    "voicing_false_alarm": ("pitch", "trackers", "{}", "mean", "voicing_false_alarm"),
-    "class_recognised": ("{family}_quality", "sets", "samples", "accuracy_as_music"),
-    "class_recognised_real": ("{family}_quality", "sets", "held_out", "accuracy_as_music"),
-    "frechet_distance": ("{family}_quality", "sets", "samples", "frechet_distance"),
-    "frechet_distance_real": ("{family}_quality", "sets", "held_out", "frechet_distance"),
-    "frechet_distance_noise": ("{family}_quality", "sets", "noise", "frechet_distance"),
-    "spread": ("{family}_quality", "sets", "samples", "spread_of_spectrograms"),
-    "nats_per_number": ("{family}_quality", "nats_per_number", "model"),
-    "nats_per_number_ar1": ("{family}_quality", "nats_per_number", "ar1"),
-    "mel_error_db": ("vocoder_quality", "rows", "{}", "mel_error_db"),
-    "mel_error_db_then_griffin_lim": ("vocoder_quality", "rows", "{}, then Griffin-Lim, 32", "mel_error_db"),
-    "mss_alone": ("vocoder_quality", "rows", "{}", "mss"),
-    "mss_then_griffin_lim": ("vocoder_quality", "rows", "{}, then Griffin-Lim, 32", "mss"),
-    "transfer_times_real_time": ("parts_{}_tensorflow", "transfer", "times_real_time_median"),
-}
 
 
 def test_the_page_of_results_is_what_the_result_files_say():
@@ -69,6 +33,7 @@ def test_a_page_has_a_place_for_each_of_its_tables():
         "docs/tuning.md": [report.TUNING_BEGIN],
         "docs/latent.md": ["<!-- latent:begin -->", "<!-- ways:begin -->"],
         "docs/pitch.md": ["<!-- pitch:begin -->"],
+        "docs/data.md": ["<!-- data:begin -->"],
     }.items():
         text = (report.ROOT / name).read_text()
         assert all(text.count(mark) == 1 for mark in marks)
@@ -79,7 +44,7 @@ def test_every_result_on_a_card_was_measured(name):
     results = audiozoo.info(name).card.results
     assert results
     for key, stated in results.items():
-        file, *keys = (part.format(name, family=name.removesuffix("_small")) for part in SOURCES[key])
+        file, *keys = cards.source(name, key)
         measured = report.value(file, *keys)
         assert measured is not None, f"{key}: there is no result file"
         assert stated == pytest.approx(measured, rel=0.005), f"{key} of the card is not what was measured"
@@ -131,6 +96,7 @@ def test_rows_of_several_machines_stand_in_one_table(tmp_path, monkeypatch):
         "report",
         "scoring",
         "curves",
+        "data",
         "export",
         "inversion",
         "mnist",

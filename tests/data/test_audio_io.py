@@ -16,7 +16,7 @@ from audiozoo.data.audio_io import (
     write_blocks,
     write_pcm_blocks,
 )
-from audiozoo.errors import AudioError, OutputError
+from audiozoo.errors import AudioError, MissingDependency, OutputError
 
 
 def sine(hz, sample_rate, seconds=0.5):
@@ -123,6 +123,15 @@ def test_what_is_no_audio_file_is_refused_by_name(tmp_path, name, content):
         AudioError, match=f"path .*{name}.*{'copy it again' if content else 'the file is empty'}"
     ):
         read_audio(tmp_path / name)
+
+
+def test_a_backend_that_is_none_or_not_there_is_refused(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", sine(440, 16000), 16000)
+    with pytest.raises(ValueError, match="backend must be one of soundfile, tfio; got 'ffmpeg'"):
+        read_audio(tmp_path / "a.wav", backend="ffmpeg")
+    monkeypatch.setattr(audio_io.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"pip install 'audiozoo\[tfio\]'.*needs TensorFlow 2\.16"):
+        read_audio(tmp_path / "a.wav", backend="tfio")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):

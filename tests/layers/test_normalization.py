@@ -49,3 +49,9 @@ def test_one_step_becomes_the_shift_and_constants_do_not_explode(level):
     np.testing.assert_allclose(
         numpy_of(layer(constant)), np.broadcast_to(np.arange(3.0), (2, 20, 3)), atol=1e-3
     )
+
+
+def test_over_two_axes_it_is_what_it_is_over_all_their_steps_in_a_row():
+    layer, maps = InstanceNorm(), 2.0 + noise(2, 6, 5, 3)
+    in_a_row = numpy_of(layer(maps.reshape(2, 30, 3)))
+    np.testing.assert_allclose(numpy_of(layer(maps)), in_a_row.reshape(maps.shape), atol=1e-6)
