@@ -73,7 +73,7 @@ def test_every_item_goes_to_one_device_and_counts_once(found):
 
 
 @several
-def test_a_run_that_was_broken_off_goes_on_with_four_devices_or_with_one(found):
+def test_a_run_that_was_killed_goes_on_with_four_devices_or_with_one(found):
     runs = found["runs"]
     whole = runs["whole"]
     assert whole["epochs"] == 2
