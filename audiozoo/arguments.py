@@ -9,6 +9,10 @@ def check_range(name, value, lowest, highest):
     """Raise ValueError unless ``value`` is a number with ``lowest <= value <= highest``."""
     numeric = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not numeric or not lowest <= value <= highest:
+        # A limit may be a quotient, of which nobody wants to read sixteen digits.
+        lowest, highest = (
+            float(f"{end:.6g}") if isinstance(end, float) else end for end in (lowest, highest)
+        )
         raise ValueError(f"{name} must be a number between {lowest} and {highest}; got {value!r}.")
 
 

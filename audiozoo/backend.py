@@ -5,8 +5,10 @@ not that is installed. ``import audiozoo`` therefore chooses before Keras is imp
 wrong with a choice only where Keras is needed: the registry and most commands do without.
 """
 
+import contextlib
 import os
 import sys
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
 from audiozoo.errors import MissingDependency
@@ -53,3 +55,43 @@ def check() -> None:
         raise MissingDependency(
             f"KERAS_BACKEND is {name!r}, which is not installed. pip install {name}, or unset it."
         )
+
+
+def silence_tensorflow() -> None:
+    """From now on, what TensorFlow prints while it is imported is not seen.
+
+    Before its log is set up, and with it ``TF_CPP_MIN_LOG_LEVEL``, it writes to stderr past Python.
+    """
+    if SilentTensorFlow not in sys.meta_path:
+        sys.meta_path.insert(0, SilentTensorFlow)
+
+
+class SilentTensorFlow:
+    """Finder of modules that knows one."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        """TensorFlow's spec, with a loader that is silent; of other modules None."""
+        spec = PathFinder.find_spec(name, path, target) if name == "tensorflow" else None
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def execute_silently(module):
+                with silent_stderr():
+                    execute(module)
+
+            spec.loader.exec_module = execute_silently
+        return spec
+
+
+@contextlib.contextmanager
+def silent_stderr():
+    """What is written to the process's stderr meanwhile, by whatever, is lost; exceptions pass."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,7 +1,7 @@
 """The command line: each command is a few lines over public functions.
 
-Exit status: 0 done; 1 an ``AudioZooError``, said in one line on stderr; 2 wrong usage. Nothing heavy is
-imported before a command needs it, so that ``audiozoo list`` answers at once.
+Exit status: 0 done; 1 an ``AudioZooError``, said in one line on stderr; 2 wrong usage; 130 Ctrl-C.
+Nothing heavy is imported before a command needs it, so that ``audiozoo list`` answers at once.
 """
 
 import os
@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 
-from audiozoo import cli_latent
+from audiozoo import backend, cli_latent
 from audiozoo.cli_options import JsonOption, PresetArgument, able, print_json
-from audiozoo.errors import AudioZooError, one_line
+from audiozoo.errors import AudioZooError, counted, one_line
 
 
 class PcmEncoding(StrEnum):
@@ -63,18 +63,28 @@ app = typer.Typer(
 
 app.add_typer(cli_latent.app, name="latent")
 
+GOING_ON = ("train", "tune", "records")  # commands that begin where they were broken off
+INTERRUPTED = 130  # exit status after Ctrl-C
+
 
 def main() -> None:
     """Run the command line and exit."""
     # TensorFlow calls a machine without a GPU an error, on stderr, where only ours belong; what really
     # goes wrong in it arrives as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    backend.silence_tensorflow()
     warnings.formatwarning = lambda message, *where, **more: f"audiozoo: {one_line(message)}\n"
     try:
         app(prog_name="audiozoo")
     except AudioZooError as error:
         print(f"audiozoo: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
+    except SystemExit as end:  # click's word for Ctrl-C
+        if end.code == INTERRUPTED:
+            goes_on = any(word in GOING_ON for word in sys.argv[1:2]) and "--smoke" not in sys.argv
+            more = " The same command goes on." if goes_on else ""
+            print(f"Interrupted.{more}", file=sys.stderr)
+        raise
 
 
 @app.command("list")
@@ -138,7 +148,8 @@ def transfer(
     preset: Annotated[str, typer.Option(help="Name in the zoo, or path of a preset folder.")] = "ddsp_violin",
     semitones: Annotated[float, typer.Option(min=-60, max=60, help="Transposition.")] = 0.0,
     loudness_db: Annotated[
-        float, typer.Option(min=-60, max=60, help="Added to the loudness that the model is told.")
+        float,
+        typer.Option(min=-60, max=60, help="Added to the loudness that the model is told."),
     ] = 0.0,
     own_loudness: Annotated[
         bool, typer.Option("--no-match-loudness", help="Keep the recording's own loudness.")
@@ -224,7 +235,8 @@ def stream(
     ] = PcmEncoding.float32,
     semitones: Annotated[float, typer.Option(min=-60, max=60, help="Transposition.")] = 0.0,
     loudness_db: Annotated[
-        float, typer.Option(min=-60, max=60, help="Added to the loudness that the model is told.")
+        float,
+        typer.Option(min=-60, max=60, help="Added to the loudness that the model is told."),
     ] = 0.0,
     dry: Annotated[bool, typer.Option("--no-reverb", help="Leave the learned room out.")] = False,
 ) -> None:
@@ -320,7 +332,12 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="By default the preset's.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="GPUs that share every batch.")] = 1,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="One step of the real thing, to see that it runs.")
+        bool,
+        typer.Option(
+            "--smoke",
+            help="One step, one batch of validation and the examples, in OUT/smoke, begun anew each time: to "
+            "see that everything runs.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -347,7 +364,9 @@ def train(
     else:
         held_out = result["val_loss"]
         validation = "" if held_out is None else f", validation {held_out:.3f}"
-        print(f"{result['preset_folder']}: {result['epochs']} epochs, loss {result['loss']:.3f}{validation}")
+        finished = "already finished, " if result["already_finished"] else ""
+        epochs = counted(result["epochs"], "epoch")
+        print(f"{result['preset_folder']}: {finished}{epochs}, loss {result['loss']:.3f}{validation}")
 
 
 @app.command()
@@ -386,8 +405,9 @@ def records(
         print_json(found)
     else:
         print(
-            f"{found['folder']}: {found['clips']} clips of {found['recordings']} recordings, "
-            f"{found['seconds'] / 60:.1f} minutes; {found['shards']} shards, {found['bytes'] / 1e6:.1f} MB"
+            f"{found['folder']}: {counted(found['clips'], 'clip')} of "
+            f"{counted(found['recordings'], 'recording')}, {found['seconds'] / 60:.1f} minutes; "
+            f"{counted(found['shards'], 'shard')}, {found['bytes'] / 1e6:.1f} MB"
         )
 
 

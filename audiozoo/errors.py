@@ -77,3 +77,8 @@ class OutputError(AudioZooError, OSError):
 def one_line(error: Exception) -> str:
     """Return the message of an error as one line, to be quoted in another."""
     return " ".join(str(error).split())
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things as words: "1 clip", "2 clips"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -75,6 +75,8 @@ def export(
     check_installed(format)
     named = isinstance(preset, str | os.PathLike)
     name = _name_of(preset) if named else _name_of_model(preset)
+    if not isinstance(out, str | os.PathLike | None):
+        raise OutputError(f"out must be the path of a folder; got {out!r}. Leave it out for one in exports/.")
     folder = Path(out or Path("exports") / f"{name}_{format}")
     _check_free(folder)
     if backend.active() != "tensorflow":

@@ -72,7 +72,7 @@ def json_object(path: str | os.PathLike) -> dict[str, Any]:
     """Return the object in a JSON file. Raises OSError, ValueError or RecursionError if there is none."""
     values = json.loads(content(path).decode("utf-8"))
     if not isinstance(values, dict):
-        raise ValueError(f"it must hold an object; it holds a {type(values).__name__}")
+        raise ValueError(f"it must hold an object; it holds a value of type {type(values).__name__}")
     return values
 
 

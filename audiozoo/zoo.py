@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from audiozoo import backend
@@ -120,11 +121,14 @@ def _load_weights(model, file, overrides):
 
 
 def _misfit(model, file, overrides, error):
-    message = f"{file} does not fit {type(model).__name__}: {one_line(error)[:300]}."
+    name = type(model).__name__
     if not overrides:
-        return f"{message} It was saved from another architecture or configuration."
+        reason = shorten(one_line(error), 300)
+        return (
+            f"{file} does not fit {name}: {reason}. It was saved from another architecture or configuration."
+        )
     changed = ", ".join(f"{name}={value!r}" for name, value in overrides.items())
-    return f"{message} With {changed} the model has other shapes: leave that out, or pass weights=False."
+    return f"{file} does not fit {name} with {changed}. Leave that out, or pass weights=False."
 
 
 def _check_count(model, preset):

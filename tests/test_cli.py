@@ -294,6 +294,7 @@ def trainer(monkeypatch):
     from audiozoo import training
 
     result = {"loss": 6.0, "val_loss": 7.0, "epochs": 3, "seconds": 1.0, "preset_folder": "runs/x/preset"}
+    result["already_finished"] = False
     train = create_autospec(training.train, return_value=result)
     monkeypatch.setattr(training, "train", train)
     return train
@@ -334,6 +335,25 @@ def test_train_without_validation_says_nothing_of_it(zoo, trainer, run, tmp_path
     assert run("train", "recipe", "--data", tmp_path)[1] == "runs/x/preset: 3 epochs, loss 6.000\n"
 
 
+def test_train_says_that_a_run_was_finished_before(zoo, trainer, run, tmp_path):
+    trainer.return_value |= {"already_finished": True, "epochs": 1}
+    said = run("train", "recipe", "--data", tmp_path)[1]
+    assert said == "runs/x/preset: already finished, 1 epoch, loss 6.000, validation 7.000\n"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ([], "Interrupted. The same command goes on.\n"),
+        (["--smoke"], "Interrupted.\n"),  # which begins anew
+    ],
+)
+def test_ctrl_c_says_how_to_go_on(zoo, trainer, run, tmp_path, words, said):
+    trainer.side_effect = KeyboardInterrupt
+    status, out, err = run("train", "recipe", "--data", tmp_path, *words)
+    assert (status, out, err) == (130, "", said)
+
+
 def test_records_are_written_as_the_options_say(run, monkeypatch, tmp_path):
     from audiozoo.data import records
 
@@ -341,7 +361,7 @@ def test_records_are_written_as_the_options_say(run, monkeypatch, tmp_path):
     write = create_autospec(records.write_records, return_value=said)
     monkeypatch.setattr(records, "write_records", write)
     words = ["records", tmp_path, "--out", tmp_path / "out", "--sample-rate", "16000"]
-    assert run(*words)[:2] == (0, "out: 30 clips of 2 recordings, 1.5 minutes; 1 shards, 4.0 MB\n")
+    assert run(*words)[:2] == (0, "out: 30 clips of 2 recordings, 1.5 minutes; 1 shard, 4.0 MB\n")
     assert write.call_args.args == (tmp_path, tmp_path / "out")
     unset = {"hop": None, "clip_seconds": 4.0, "clips_per_shard": 1024}
     assert write.call_args.kwargs == unset | {"sample_rate": 16000, "progress": True}
@@ -355,6 +375,8 @@ def test_what_cannot_become_records_is_one_line(run, tmp_path):
     words = ["records", tmp_path / "none", "--out", tmp_path / "out", "--sample-rate", "16000"]
     assert "none' does not exist" in refused(run(*words))
     assert "clip_seconds must be a whole number of frames" in refused(run(*words, "--hop", "7000"))
+    short = refused(run(*words, "--hop", "160", "--clip-seconds", "0.001"))
+    assert short.endswith("got 0.001 s of 16 samples. Use 0.01 s.\n")
 
 
 @pytest.fixture

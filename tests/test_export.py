@@ -352,8 +352,13 @@ def test_a_folded_vocoder_is_a_copy():
 
 
 def test_what_cannot_be_exported_says_so(tmp_path, monkeypatch):
-    with pytest.raises(ExportError, match="a AudioModel does not say what of it is to be exported"):
+    with pytest.raises(
+        ExportError, match="AudioModel cannot be exported. These can: CMelGAN, .*SpectralVAE."
+    ) as said:
         AudioModel().exported()
+    assert "MelNet" not in str(said.value)
+    with pytest.raises(OutputError, match="out must be the path of a folder; got 3"):
+        audiozoo.export("mnist_vae", format="saved_model", out=3)
     with pytest.raises(ExportError, match="a name, a path or a model of the zoo; got a Dense"):
         audiozoo.export(keras.layers.Dense(1), format="saved_model", out=tmp_path / "out")
     with pytest.raises(StatisticsMissing):

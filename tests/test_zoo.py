@@ -173,6 +173,10 @@ def test_weights_of_ones_own_that_are_missing_or_damaged_or_of_another_shape(zoo
         audiozoo.load("small", weights=tmp_path / "wide.weights.h5")
     with h5py.File(tmp_path / "foreign.weights.h5", "w") as file:
         file["numbers"] = np.arange(3)
+    with pytest.raises(
+        IncompatiblePreset, match="DDSPDecoder with num_units=24. Leave that out, or pass weig"
+    ):
+        audiozoo.load("small", num_units=24)
     with pytest.raises(IncompatiblePreset, match="foreign.weights.h5 does not fit DDSPDecoder"):
         audiozoo.load("small", weights=tmp_path / "foreign.weights.h5")
 
@@ -309,6 +313,21 @@ class TestBackend:
         assert backend.active() == "jax"
         monkeypatch.setitem(sys.modules, "keras", keras)
         assert backend.active() == keras.config.backend()
+
+    def test_what_tensorflow_prints_while_it_is_imported_is_not_seen(self, tmp_path):
+        (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'chatter')")
+        program = (
+            "import sys; from audiozoo import backend; backend.silence_tensorflow(); "
+            "import tensorflow; print(tensorflow.__name__, file=sys.stderr)"
+        )
+        paths = [tmp_path, Path(audiozoo.__file__).parents[1]]
+        finished = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
+            capture_output=True,
+            text=True,
+        )
+        assert finished.stderr == "tensorflow\n"
 
     def test_a_choice_is_respected(self, installed, monkeypatch):
         installed("tensorflow", "torch")

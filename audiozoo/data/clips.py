@@ -15,7 +15,7 @@ from audiozoo.arguments import check_range, check_whole
 from audiozoo.data.audio_io import check_sample_rate
 from audiozoo.data.cache import cached_audio
 from audiozoo.data.datasets import audio_paths
-from audiozoo.errors import AudioError, DataError
+from audiozoo.errors import AudioError, DataError, counted
 from audiozoo.progress import track
 from audiozoo.weights import cache_folder
 
@@ -148,7 +148,7 @@ def read_files(root, paths, read, *, what, progress):
     if not found:
         raise DataError(f"data {str(root)!r} holds no readable audio: " + "; ".join(refused))
     if refused:
-        warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=4)
+        warnings.warn(f"{counted(len(refused), 'file')} left out: " + "; ".join(refused), stacklevel=4)
     return found
 
 

@@ -5,7 +5,7 @@ import warnings
 
 from audiozoo.data.audio_io import SUFFIXES
 from audiozoo.data.features import cached_recording
-from audiozoo.errors import AudioError, DataError
+from audiozoo.errors import AudioError, DataError, counted
 from audiozoo.progress import track
 from audiozoo.weights import cache_folder
 
@@ -47,7 +47,7 @@ def instrument_folder(folder, *, sample_rate=16000, hop=160, f0_method="swift", 
     if not recordings:
         raise DataError(f"data {str(folder)!r} holds no usable recording: " + "; ".join(refused))
     if refused:
-        warnings.warn(f"{len(refused)} files left out: " + "; ".join(refused), stacklevel=2)
+        warnings.warn(f"{counted(len(refused), 'file')} left out: " + "; ".join(refused), stacklevel=2)
     return recordings
 
 

@@ -10,7 +10,7 @@ import warnings
 
 from audiozoo.data.clips import read_clips
 from audiozoo.data.datasets import audio_paths
-from audiozoo.errors import DataError
+from audiozoo.errors import DataError, counted
 from audiozoo.foreign import json_object, refused
 
 METADATA = "metadata.json"
@@ -74,7 +74,8 @@ def free_loops(folder, *, free_only=True):
     if unknown:
         more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
         warnings.warn(
-            f"{len(unknown)} files left out, unknown to {METADATA}: {', '.join(unknown[:8])}{more}",
+            f"{counted(len(unknown), 'file')} left out, unknown to {METADATA}: "
+            f"{', '.join(unknown[:8])}{more}",
             stacklevel=3,
         )
     barred = len(paths) - len(known) - len(unknown)

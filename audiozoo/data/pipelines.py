@@ -146,11 +146,14 @@ class HeldOut(keras.utils.PyDataset):
         crops: with ``validation_places``, ``collate`` and ``batch_size``.
         multiple_of: number of devices that share every batch; the last items are left out where their number
             is no multiple of it.
+        most_batches: the first of them alone; None for all.
     """
 
-    def __init__(self, crops, *, multiple_of=1):
+    def __init__(self, crops, *, multiple_of=1, most_batches=None):
         super().__init__()
         places = crops.validation_places()
+        if most_batches is not None:
+            places = places[: most_batches * crops.batch_size]
         self.crops, self.places = crops, places[: len(places) // multiple_of * multiple_of]
 
     def __len__(self):

@@ -40,7 +40,7 @@ from audiozoo.data.shards import (
     read_index,
     record_ends,
 )
-from audiozoo.errors import AudioError, DataError, MissingDependency, OutputError, one_line
+from audiozoo.errors import AudioError, DataError, MissingDependency, OutputError, counted, one_line
 from audiozoo.progress import track
 from audiozoo.weights import cache_folder, sha256_of
 
@@ -175,8 +175,8 @@ def read_records(
     count, training = int(wanted.sum()), part == "training"
     if count < (batch_size if training else 1):
         raise DataError(
-            f"records {str(folder)!r} hold {count} clips of the part {part!r}, less than a batch of "
-            f"{batch_size}. Add recordings, or change batch_size, test_share or validation_seconds."
+            f"records {str(folder)!r} hold {counted(count, 'clip')} of the part {part!r}, less than a batch "
+            f"of {batch_size}. Add recordings, or change batch_size, test_share or validation_seconds."
         )
 
     ends = np.cumsum([shard.clips for shard in index.shards])
@@ -356,7 +356,8 @@ def checked_settings(sample_rate, clip_seconds, hop, f0_method, clips_per_shard)
         if clip_samples % hop:
             raise DataError(
                 f"clip_seconds must be a whole number of frames of hop = {hop} samples; got {clip_seconds} s "
-                f"of {clip_samples} samples. Use {clip_samples // hop * hop / sample_rate} s."
+                f"of {counted(clip_samples, 'sample')}. "
+                f"Use {max(1, clip_samples // hop) * hop / sample_rate} s."
             )
     return Settings(
         sample_rate=sample_rate,

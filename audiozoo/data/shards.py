@@ -124,9 +124,15 @@ def opened(folder, *, verify):
         DataError: see ``verify_records``.
     """
     folder = pathlib.Path(folder)
+    if (folder / PLAN).is_file() and not (folder / INDEX).is_file():
+        raise DataError(f"records {str(folder)!r} were not written to their end. {AGAIN}")
     if not (folder / INDEX).is_file():
-        what = "were not written to their end" if (folder / PLAN).is_file() else f"have no {INDEX}"
-        raise DataError(f"records {str(folder)!r} {what}. {AGAIN}")
+        what = f"holds no records: there is no {INDEX} in it" if folder.is_dir() else "is no folder"
+        what = what if folder.exists() else "does not exist"
+        raise DataError(
+            f"folder must be one that 'audiozoo records' wrote; {str(folder)!r} {what}. Write the records "
+            "first."
+        )
     index = read_index(folder / INDEX)
     found = [damage(folder / shard.file, shard, verify=verify) for shard in index.shards]
     damaged = [sentence for sentence in found if sentence]

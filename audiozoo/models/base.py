@@ -137,9 +137,10 @@ class AudioModel(keras.Model):
         Raises:
             ExportError: the architecture says nothing of it.
         """
+        able = [n for n, kind in AudioModel.architectures.items() if kind.exported is not AudioModel.exported]
         raise ExportError(
-            f"a {type(self).__name__} does not say what of it is to be exported. Give its class a method "
-            "'exported', as audiozoo/models/ddsp.py does."
+            f"the architecture {type(self).__name__} cannot be exported. These can: "
+            f"{', '.join(sorted(able))}. One of your own needs a method 'exported'."
         )
 
     def save_to_preset(self, folder, *, name, card=None, train=None, half_precision=True):

@@ -173,6 +173,7 @@ class Crepe(AudioModel):
 
         Raises:
             ValueError: the arrays are not those of such a network.
+            WeightsCorrupt: there is no readable .npz file.
         """
         arrays = {
             name: np.asarray(array, "float32")

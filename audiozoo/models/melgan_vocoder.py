@@ -551,6 +551,7 @@ class MelGANVocoder(AdversarialModel):
 
         Raises:
             ValueError: the arrays are no such generator, or one of other settings than these.
+            WeightsCorrupt: there is no readable .npz file.
         """
         found = read_generator(state)
         model = cls(**({"window_length": 4 * found.config["hop"]} | settings | found.config))

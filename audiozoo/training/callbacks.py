@@ -210,17 +210,18 @@ class Sampling(keras.callbacks.Callback):
     Args:
         folder: of the run.
         crops: ``MelCrops`` of the training.
+        count: how many of every class are made, and how many real ones shown at most.
     """
 
-    def __init__(self, folder, crops):
+    def __init__(self, folder, crops, *, count=SHOWN_SPECTROGRAMS):
         super().__init__()
-        self.folder = pathlib.Path(folder)
+        self.folder, self.count = pathlib.Path(folder), count
         places = crops.validation_places()
         labels = np.array(crops.labels(places))
         self.real = {}
         for name in crops.classes:
             own = [places[index] for index in np.flatnonzero(labels == name)]
-            own = [own[index] for index in evenly(len(own), SHOWN_SPECTROGRAMS)]
+            own = [own[index] for index in evenly(len(own), count)]
             if own:
                 self.real[name] = crops.collate(*zip(*own, strict=True))["log_mel"]
         self.classes = crops.classes
@@ -232,7 +233,7 @@ class Sampling(keras.callbacks.Callback):
         model, rows, titles = self.model, [], []
         stem = f"epoch_{epoch + 1:04d}"
         with averaged_weights(model):
-            made = {name: model.sample(name, SHOWN_SPECTROGRAMS) for name in self.classes}
+            made = {name: model.sample(name, self.count) for name in self.classes}
         for name in self.classes:
             if name in self.real:
                 rows.append(self.real[name])

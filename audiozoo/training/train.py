@@ -1,9 +1,13 @@
 """From a preset and a folder of recordings to a new preset that plays them."""
 
+import contextlib
 import inspect
 import json
+import os
 import pathlib
+import shutil
 import time
+import warnings
 
 import keras
 import pydantic
@@ -12,12 +16,21 @@ from audiozoo import registry
 from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import read_audio
 from audiozoo.data.pipelines import HeldOut, training_stream
-from audiozoo.errors import AudioError, DataError, InvalidPreset, TrainingError, one_line
+from audiozoo.errors import (
+    AudioError,
+    DataError,
+    InvalidPreset,
+    OutputError,
+    TrainingError,
+    counted,
+    one_line,
+)
 from audiozoo.foreign import json_object, refused
 from audiozoo.models import VAE, AdversarialModel, AudioModel
 from audiozoo.models.base import jit_choice
 from audiozoo.training.averaging import AveragedValidation, averaged_weights
 from audiozoo.training.callbacks import (
+    SHOWN_SPECTROGRAMS,
     AdversarialFrom,
     BetaWarmup,
     FiniteLoss,
@@ -82,14 +95,15 @@ def train(
         devices: how many GPUs of this machine share every batch, or TPUs, or CPU devices where there is
             neither (``devices.available``); their number divides the preset's ``batch_size``. It may change
             when a run is resumed.
-        smoke: one step, everything else as in a real run, in the folder ``smoke`` within ``out``.
+        smoke: one step, validated on one batch, everything else as in a real run, in the folder ``smoke``
+            within ``out``. It begins anew each time.
         examples: write something to hear and to see after each epoch; False where many short runs are judged
             by numbers.
         progress: show Keras's progress bar.
 
     Returns:
         Dict: ``loss`` and ``val_loss`` of the last epoch, ``epochs`` trained in all, ``seconds``
-        of this call, ``preset_folder``.
+        of this call, ``preset_folder``; ``already_finished``, whether there was nothing left to do.
 
     Raises:
         InvalidPreset: the preset has no ``train`` section, or its architecture no recipe.
@@ -113,7 +127,7 @@ def train(
     if kind in MAKES_NOTHING_OF_A_RECORDING and monitor:
         raise TrainingError(
             f"monitor must be left out: {preset.architecture} {MAKES_NOTHING_OF_A_RECORDING[kind]}; got "
-            f"{monitor[0]!r}. What it makes is in the folder examples."
+            f"{str(monitor[0])!r}. What it makes is in the folder examples."
         )
     monitors = {  # numbered, since two files in different folders may share a name
         f"{number}_{pathlib.Path(path).stem}": read_audio(path, sample_rate=config["sample_rate"])
@@ -121,12 +135,20 @@ def train(
     }
     material = material_for(preset, data, settings, validation_files=validation_files, progress=progress)
     crops = material.crops
-    out = make_folder(pathlib.Path(out) / "smoke" if smoke else out)
+    held_out = HeldOut(crops, multiple_of=spread.count, most_batches=1 if smoke else None)
+    if not len(held_out) and len(HeldOut(crops)):
+        raise TrainingError(
+            f"devices is {devices}, more than the {len(crops.validation_places())} items that are held out. "
+            "Train on fewer devices, or hold out more."
+        )
+    out = pathlib.Path(out) / "smoke" if smoke else pathlib.Path(out)
 
     keras.utils.set_random_seed(settings.seed)
     model = new_model(preset, data, material, spread)
     if initial is not None:
         begin_with(model, initial, given=material.config)
+    if smoke:
+        remove_smoke(out)
     claim_folder(out, preset, settings, material.files, initial, validation_files)
 
     with spread.building():
@@ -139,12 +161,6 @@ def train(
         with averaged_weights(model):
             model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
-    held_out = HeldOut(crops, multiple_of=spread.count)
-    if not len(held_out) and len(HeldOut(crops)):
-        raise TrainingError(
-            f"devices is {devices}, more than the {len(crops.validation_places())} items that are held out. "
-            "Train on fewer devices, or hold out more."
-        )
     example = held_out[0] if len(held_out) else None
     keeper = Progress(
         out,
@@ -158,7 +174,7 @@ def train(
     if examples and kind == "images":
         shown.append(Viewing(out, example))
     elif examples and kind == "classes":
-        shown.append(Sampling(out, crops))
+        shown.append(Sampling(out, crops, count=1 if smoke else SHOWN_SPECTROGRAMS))
     elif examples:
         shown.append(Listening(out, example, monitors))
     if examples and isinstance(model, VAE):
@@ -168,6 +184,9 @@ def train(
     callbacks = [*spread.callbacks, *callbacks_of_learning(settings), keeper, *shown]
     done = keeper.done
     if done < settings.epochs:
+        if not len(held_out):
+            kept = "the epoch of the lowest training loss" if model.judged_by_loss else "the last epoch"
+            warnings.warn(f"nothing is held out, so {kept} is kept.", stacklevel=2)
         with spread.running():
             model.fit(
                 training_stream(crops, first_step=done * settings.steps_per_epoch),
@@ -186,6 +205,7 @@ def train(
         "epochs": last["epoch"],
         "seconds": round(time.monotonic() - began, 1),
         "preset_folder": str(out / "preset"),
+        "already_finished": done >= settings.epochs,
     }
 
 
@@ -261,19 +281,20 @@ def begin_with(model, initial, *, given):
     Raises TrainingError, see ``train``.
     """
     source = load(initial)
-    differing = list(differences(description(source, given), description(model, given)))
+    descriptions = description(source, given), description(model, given)
+    differing = list(differences(*descriptions, words="its own is {}, trained is {}"))
     if differing:
         raise TrainingError(
-            f"initial {str(initial)!r} must have the configuration that is trained; it has another "
-            f"{'; '.join(differing)}. Choose another preset to begin with, or leave it out."
+            f"the preset to begin with (initial, --from), {str(initial)!r}, must have the configuration that "
+            f"is trained; it has another {'; '.join(differing)}. Choose another one, or leave it out."
         )
     try:
         model.set_weights(source.get_weights())
     except ValueError as error:
         arguments = ", ".join(f"{name}={getattr(source, name)!r}" for name in given)
         raise TrainingError(
-            f"initial {str(initial)!r} does not fit these data: it has {arguments}. Train on such data as it "
-            "was trained on, or leave it out."
+            f"the preset to begin with (initial, --from), {str(initial)!r}, does not fit these data: it has "
+            f"{arguments}. Train on such data as it was trained on, or leave it out."
         ) from error
 
 
@@ -288,7 +309,8 @@ def trained_card(preset, material, logs, initial):
     count = len(material.files)
     names = ", ".join(name for name, _ in material.files[:8])
     more = f" and {count - 8} more" if count > 8 else ""
-    what = f"{material.files[0][1]} images" if "image_size" in preset.config else f"{count} recordings"
+    images = "image_size" in preset.config
+    what = f"{material.files[0][1]} images" if images else counted(count, "recording")
     before = "" if initial is None else f", beginning with the weights of {registry.info(initial).name}"
     return registry.Card(
         summary=f"{preset.architecture} trained as {preset.name} says, on {what}{before}.",
@@ -310,6 +332,18 @@ def changed_settings(settings, changes):
         raise TrainingError(f"{problem['loc'][0]}: {problem['msg']}; got {problem['input']!r}.") from error
 
 
+def remove_smoke(out):
+    """Take away what an earlier smoke run left, known by its epochs of one step. ``claim`` refuses others."""
+    steps = None
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        steps = json_object(out / "run.json")["train"]["steps_per_epoch"]
+    if steps == 1:
+        try:
+            shutil.rmtree(out)
+        except OSError as error:
+            raise OutputError(f"cannot remove {out}: {error.strerror}. Remove it yourself.") from error
+
+
 def claim_folder(out, preset, settings, files, initial, validation_files):
     """Note in the folder what it trains; refuse a folder that trains something else.
 
@@ -329,6 +363,8 @@ def claim_folder(out, preset, settings, files, initial, validation_files):
 def claim(out, kind, what, *, defaults=None):
     """Note in ``out / f"{kind}.json"`` what the folder is for; refuse a folder that is for something else.
 
+    The folder is made if need be, but not before it is accepted.
+
     Args:
         out: the folder.
         kind: what it holds, for the name of the file and the message.
@@ -337,11 +373,12 @@ def claim(out, kind, what, *, defaults=None):
             version, says nothing of them.
 
     Raises:
-        TrainingError: see ``train``.
+        TrainingError, OutputError: see ``train``.
     """
     what = json.loads(json.dumps(what))  # tuples become lists, as they do on disk
     path = out / f"{kind}.json"
-    if path.exists():
+    claimed = os.path.exists(path)  # False, too, where it cannot be reached, which ``make_folder`` says
+    if claimed:
         with refused(TrainingError, f"{str(path)!r} is damaged", "Delete its folder to begin anew."):
             earlier = json_object(path)
             for part, values in (defaults or {}).items():
@@ -352,17 +389,18 @@ def claim(out, kind, what, *, defaults=None):
                 f"out {str(out)!r} holds a {kind} with another {'; '.join(differing[:10])}. "
                 "Choose another folder, or delete it to begin anew."
             )
-        return
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(what, indent=2))
+    make_folder(out)
+    if not claimed:
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(what, indent=2))
 
 
-def differences(earlier, now, prefix=""):
+def differences(earlier, now, prefix="", words="was {}, is {}"):
     """``name (earlier value, now value)`` of every entry of two nested dicts that is not the same."""
     earlier = earlier if isinstance(earlier, dict) else {}
     for key in now | earlier:
         before, after = earlier.get(key), now.get(key)
         if isinstance(after, dict):
-            yield from differences(before, after, f"{prefix}{key}.")
+            yield from differences(before, after, f"{prefix}{key}.", words)
         elif before != after:
-            yield f"{prefix}{key:.80} (was {before!s:.80}, is {after!s:.80})"
+            yield f"{prefix}{key:.80} ({words.format(f'{before!s:.80}', f'{after!s:.80}')})"

@@ -8,6 +8,7 @@ import numpy as np
 
 from audiozoo import registry
 from audiozoo.atomic import replacing
+from audiozoo.errors import counted
 from audiozoo.plots import new_figure, saved
 
 
@@ -51,7 +52,7 @@ def summary(result, objective):
     return "\n".join(
         [
             *lines,
-            f"{len(done)} trials done, {failed} failed{more}",
+            f"{counted(len(done), 'trial')} done, {failed} failed{more}",
             f"winner: {best}; all trials: {best.parent / 'trials.csv'}, trials.png",
         ]
     )

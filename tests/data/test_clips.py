@@ -178,7 +178,7 @@ def test_gtzan_is_whole_clips_at_3_khz_a_fifth_of_each_genre_held_out(tmp_path):
             audio = 0.1 * noise.standard_normal(22050).astype("float32")
             write_audio(tmp_path / genre / f"{genre}.{number:05d}.wav", audio, 22050)
     (tmp_path / "jazz" / "jazz.00054.wav").write_bytes(b"RIFF, and then nothing that is music")
-    with pytest.warns(UserWarning, match=r"1 files left out.*jazz\.00054\.wav"):
+    with pytest.warns(UserWarning, match=r"1 file left out.*jazz\.00054\.wav"):
         crops = gtzan(tmp_path, clip_seconds=1.0, cache=tmp_path / "cache")
     assert [crops.clips[index].label for index in sorted(crops.held_out)] == ["jazz"] * 2 + ["metal"] * 2
     inputs, target = next(iter(numpy_stream(crops)))

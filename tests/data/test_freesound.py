@@ -57,7 +57,7 @@ def test_a_user_is_held_out_whole(dataset, tmp_path):
 
 def test_files_that_the_metadata_do_not_know_are_named(dataset, tmp_path):
     write_audio(dataset / "audio" / "wav" / "stranger.wav", np.zeros(100, "float32"), RATE)
-    with pytest.warns(UserWarning, match=r"1 files left out.*stranger\.wav"):
+    with pytest.warns(UserWarning, match=r"1 file left out.*stranger\.wav"):
         assert len(freesound_loops(dataset, cache=tmp_path / "cache")) == 3
 
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_named_and_left_out(folder, tmp_path):
     for path in (folder / "tones").iterdir():
         (tmp_path / "tones" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "tones" / "jazz.00054.wav").write_bytes(b"RIFF no music")
-    with pytest.warns(UserWarning, match=r"1 files left out: .*jazz\.00054\.wav"):
+    with pytest.warns(UserWarning, match=r"1 file left out: .*jazz\.00054\.wav"):
         assert len(class_folder(tmp_path, **MEL, cache=tmp_path / "cache")) == 8
     with pytest.raises(DataError, match="does not exist"):
         class_folder(tmp_path / "none", **MEL)

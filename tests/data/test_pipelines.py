@@ -85,6 +85,9 @@ def test_held_out_crops_follow_each_other_through_the_held_out_part():
         frames, [np.arange(start, start + 20) for start in (1250, 1270, 2350, 2370)]
     )
     np.testing.assert_array_equal(np.concatenate([t for _, t in batches])[:, ::HOP], 0.5 * frames)
+    first = HeldOut(some, most_batches=1)
+    assert len(first) == 1
+    np.testing.assert_array_equal(first[0][1], batches[0][1])
 
 
 def test_the_pattern_says_which_recordings_validate_and_all_of_them_keep_their_end_out_of_training():

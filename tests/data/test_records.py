@@ -305,8 +305,12 @@ def test_an_index_that_is_none_is_refused(copy, tmp_path):
         index.write_text(text)
         with pytest.raises(DataError, match="is no index of records"):
             read_records(copy[0])
-    with pytest.raises(DataError, match=r"have no records\.json"):
+    with pytest.raises(DataError, match=r"nothing' does not exist\. Write the records first"):
         read_records(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"holds no records: there is no records\.json in it"):
+        read_records(tmp_path)
+    with pytest.raises(DataError, match="records.json' is no folder"):
+        read_records(index)
     assert not is_records(tmp_path)
 
 

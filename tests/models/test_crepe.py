@@ -13,7 +13,7 @@ from cases import ModelCase, numpy_of, on_one_backend
 from torch.nn import functional
 
 import audiozoo
-from audiozoo.errors import AudioError
+from audiozoo.errors import AudioError, WeightsCorrupt
 from audiozoo.models import Crepe, crepe
 from audiozoo.models.crepe import bins_to_hz, likeliest_bins, likeliest_path, local_mean_hz
 
@@ -132,6 +132,8 @@ def test_what_is_no_such_network_is_refused():
         Crepe.from_torch(state | {"conv3.weight": torch.zeros(16, 16, 32, 1)})
     with pytest.raises(ValueError, match="state must be a .npz file or a dict of arrays; got 'tiny.pth'"):
         Crepe.from_torch("tiny.pth")
+    with pytest.raises(WeightsCorrupt, match=r"no readable .npz file \(it does not exist\)"):
+        Crepe.from_torch("none.npz")
     with pytest.raises(
         ValueError, match="capacity must be one of tiny, small, medium, large, full; got 'huge'"
     ):

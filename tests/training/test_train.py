@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from audiozoo.errors import AudioError, DataError, InvalidPreset, OutputError, T
 from audiozoo.models import DDSPDecoder, MnistVAE
 from audiozoo.training import callbacks, train
 from audiozoo.training.schedule import WarmupThenDecay
+from audiozoo.training.train import remove_smoke
 
 CONFIG = {"num_units": 16, "num_harmonics": 8, "num_noise_bands": 9, "reverb_length": 400}
 SETTINGS = {
@@ -227,7 +229,8 @@ def test_a_finished_run_is_not_trained_again(whole, data, preset):
     run, result = whole
     before = (run / "checkpoint.npz").read_bytes()
     again = train(preset, data, out=run, progress=False)
-    assert {**again, "seconds": 0} == {**result, "seconds": 0}
+    assert {**again, "seconds": 0} == {**result, "seconds": 0, "already_finished": True}
+    assert not result["already_finished"]
     assert (run / "checkpoint.npz").read_bytes() == before
 
 
@@ -256,7 +259,11 @@ def smoke(folder, data):
     for path in monitors:
         write_audio(path, pluck.audio, 16000)
     settings = {"out": folder / "smoke", "monitor": monitors, "smoke": True, "seed": 7, "progress": False}
-    return folder / "smoke" / "smoke", train(tiny(validation_seconds=0.0, epochs=50), str(data), **settings)
+    with pytest.warns(
+        UserWarning, match="^nothing is held out, so the epoch of the lowest training loss is k"
+    ):
+        result = train(tiny(validation_seconds=0.0, epochs=50), str(data), **settings)
+    return folder / "smoke" / "smoke", result
 
 
 def test_smoke_is_one_step_of_the_real_thing_with_monitors(smoke):
@@ -335,7 +342,7 @@ def test_a_damaged_checkpoint_is_refused_not_overwritten(whole, data, preset, tm
 def test_a_run_may_begin_with_the_weights_of_another_preset(smoke, data, tmp_path, unheard):
     """After one step of Adam at a rate of 1e-6 every weight is where the other run left it."""
     start = audiozoo.load(smoke[0] / "preset")
-    recipe = tiny(learning_rate=1e-6)
+    recipe = tiny(learning_rate=1e-6, steps_per_epoch=1)
     result = train(
         recipe, data, out=tmp_path / "run", initial=smoke[0] / "preset", smoke=True, progress=False
     )
@@ -344,16 +351,27 @@ def test_a_run_may_begin_with_the_weights_of_another_preset(smoke, data, tmp_pat
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=3e-6)  # half precision, and the step
     assert ended.preset.card.summary.endswith("beginning with the weights of tiny.")
     with pytest.raises(TrainingError, match=r"another initial \(was [0-9a-f]{64}, is None\)"):
-        train(recipe, data, out=tmp_path / "run", smoke=True, progress=False)
+        train(recipe, data, out=tmp_path / "run" / "smoke", progress=False)
+    again = train(recipe, data, out=tmp_path / "run", smoke=True, progress=False)  # a smoke run begins anew
+    assert (again["epochs"], again["already_finished"]) == (1, False)
+    assert json.loads((tmp_path / "run" / "smoke" / "run.json").read_text())["initial"] is None
+
+
+def test_a_smoke_run_takes_away_no_other_run(whole, tmp_path):
+    run = shutil.copytree(whole[0], tmp_path / "smoke")
+    remove_smoke(run)
+    remove_smoke(tmp_path / "none")
+    assert (run / "checkpoint.npz").exists()
 
 
 def test_the_weights_of_another_architecture_are_refused_before_anything_is_claimed(smoke, data, tmp_path):
     wider = tiny(config=CONFIG | {"num_units": 24})
     with pytest.raises(
-        TrainingError, match=r"another config.num_units \(was 16, is 24\). Choose another preset to begin"
+        TrainingError,
+        match=r"\(initial, --from\), .* another config.num_units \(its own is 16, trained is 24\). Choose another",
     ):
         train(wider, data, out=tmp_path / "run", initial=smoke[0] / "preset", progress=False)
-    assert not list((tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_preset_without_a_train_section_is_refused(data, tmp_path):
@@ -458,7 +476,7 @@ def test_a_vae_trains_on_images_of_any_size_and_its_divergence_warms_up(tmp_path
 
 def test_images_are_refused_where_sound_is_asked_for_and_the_other_way_round(data, tmp_path):
     with pytest.raises(TrainingError, match="monitor must be left out: MnistVAE makes images; got 'a.wav'"):
-        train(digits_preset(), "digits", out=tmp_path / "run", monitor=["a.wav"], progress=False)
+        train(digits_preset(), "digits", out=tmp_path / "run", monitor=[Path("a.wav")], progress=False)
     with pytest.raises(DataError, match="data must be mnist, digits or the path of an .npz"):
         train(digits_preset(), data, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
