@@ -1,5 +1,6 @@
 # make demo   turn a singing voice into a violin, into demo/
 # make test   run the default suite on TensorFlow, JAX and PyTorch
+# make fuzz   try fifty times as many damaged and hostile files on every reader as the default suite does
 # make test-devices   train every family on four virtual devices, and as docs/scaling.md does on many machines
 # make docs   build the site of the documents, with sounds, into site/
 # make lint   what .ci/run checks besides the tests
@@ -14,7 +15,7 @@ PYTHON = python3
 BIN = .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test docs lint clean test-devices test-tfio test-tfa
+.PHONY: help demo test fuzz docs lint clean test-devices test-tfio test-tfa
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -24,6 +25,9 @@ demo: .venv/.installed
 
 test: .venv/.installed-for-tests
 	$(BIN)/pytest
+
+fuzz: .venv/.installed-for-tests
+	AUDIOZOO_FUZZ=50 $(BIN)/pytest tests/fuzz
 
 test-devices: .venv/.installed-for-tests
 	$(BIN)/pytest -n 0 tests/training/long_devices.py
@@ -44,7 +48,7 @@ test-tfa: .venv-tfa/.installed .venv/.installed-for-tests
 	TFA_ORACLES=.venv-tfa/oracles $(BIN)/pytest -n 0 tests/legacy/test_tfa.py
 
 clean:
-	rm -rf .venv .venv-tfio .venv-tfa demo build dist site *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-tfio .venv-tfa demo build dist site *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Stamps are written last, so that a step that was broken off is done again.

@@ -2,6 +2,8 @@
 
 import numbers
 
+MOST_LAYERS = 64  # a model of more is built for ever
+
 
 def check_range(name, value, lowest, highest):
     """Raise ValueError unless ``value`` is a number with ``lowest <= value <= highest``."""
@@ -22,11 +24,20 @@ def check_choice(name, value, allowed):
         raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}. Use {allowed[0]!r}.")
 
 
+def check_layers(name, value):
+    """Raise ValueError unless ``value`` can be a number of equal layers: 1 to 64."""
+    check_whole(name, value, 1)
+    if value > MOST_LAYERS:
+        raise ValueError(f"{name} must be at most {MOST_LAYERS}; got {value}.")
+
+
 def whole_numbers(name, values, lowest):
-    """A sequence of whole numbers of at least ``lowest``, as a tuple. Raises ValueError if it is none."""
+    """Up to 64 whole numbers of at least ``lowest``, as a tuple. Raises ValueError if they are none."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         raise ValueError(f"{name} must be a sequence of whole numbers, such as (1, 3); got {values!r}.")
     values = tuple(values)
+    if len(values) > MOST_LAYERS:
+        raise ValueError(f"{name} must be at most {MOST_LAYERS} numbers; got {len(values)}.")
     for value in values:
         check_whole(name, value, lowest)
     return values

@@ -47,7 +47,8 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
 
     Args:
         path: the folder to write, made with its parents. A folder of that name is replaced: until the new one
-            is in its place, it is there whole.
+            is in its place, it is there whole. A process killed between the two renames leaves both, hidden,
+            beside it.
 
     Yields:
         An empty folder beside it.

@@ -197,7 +197,7 @@ def _write(exported, format, path):  # noqa: A002
         raise
     except Exception as error:  # converters raise whatever they stumble over
         raise ExportError(
-            f"{format!r} cannot hold this model: {one_line(error)[:300]}. {_way_round(format)}"
+            f"{format!r} cannot hold this model: {one_line(error)[:1000]}. {_way_round(format)}"
         ) from error
 
 

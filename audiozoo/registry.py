@@ -8,6 +8,7 @@ needs neither Keras nor numpy.
 
 import difflib
 import fnmatch
+import itertools
 import os
 import re
 from pathlib import Path
@@ -27,11 +28,14 @@ from pydantic import (
 
 import zoo_configs
 from audiozoo.atomic import replacing
-from audiozoo.errors import InvalidPreset, UnknownPreset, one_line
+from audiozoo.errors import InvalidPreset, UnknownPreset
+from audiozoo.foreign import content, refused
 
 ZOO = Path(zoo_configs.__file__).parent
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+MOST_BYTES = 1 << 18  # of a preset's YAML
+LARGEST_NUMBER, MOST_ITEMS = 10**7, 4096  # in a configuration: far more than a constructor has use for
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -290,6 +294,12 @@ class Preset(_Section):
         # Models keep sequences as tuples (Keras wraps lists); YAML has only lists.
         return _lists_for_tuples(config)
 
+    @field_validator("config")
+    @classmethod
+    def _check_config(cls, config):
+        check_config(config)
+        return config
+
     @field_validator("tune")
     @classmethod
     def _check_conditions(cls, tune):
@@ -306,7 +316,7 @@ class Preset(_Section):
                 if strange:
                     raise ValueError(
                         f"{name}.when.{other} must be among the values of {other}, "
-                        f"{allowed or 'a choice, a bool or an int'}; got {strange}"
+                        f"{list(allowed[:20]) if allowed else 'a choice, a bool or an int'}; got {strange}"
                     )
             above[name] = parameter
         return tune
@@ -320,8 +330,24 @@ def _values(parameter):
         case Switch():
             return [False, True]
         case IntRange(sampling="linear"):
-            return list(range(parameter.min, parameter.max + 1, parameter.step or 1))
+            return range(parameter.min, parameter.max + 1, parameter.step or 1)  # of any length
     return None
+
+
+def check_config(value: JsonValue) -> None:
+    """Raise ValueError for what no constructor takes, and what would be computed with for ever.
+
+    Args:
+        value: of an argument, or all of them by name.
+    """
+    if isinstance(value, dict | list):
+        if len(value) > MOST_ITEMS:
+            raise ValueError(f"holds {len(value)} items, where {MOST_ITEMS} are allowed")
+        for item in value.values() if isinstance(value, dict) else value:
+            check_config(item)
+    elif isinstance(value, int | float) and not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:  # false for NaN
+        shown = f"{value:g}" if isinstance(value, float) else f"one of {value.bit_length()} bits"
+        raise ValueError(f"numbers must be finite and at most {LARGEST_NUMBER}; got {shown}")
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -386,25 +412,28 @@ def read_preset(path: str | os.PathLike) -> Preset:
         InvalidPreset: it is not YAML, breaks the schema, holds a key twice, or holds a number as text.
     """
     path = Path(path)
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError:
-        raise UnknownPreset(f"no preset at {path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidPreset(f"{path} is not a readable YAML file: {one_line(error)}") from error
+    with refused(InvalidPreset, f"{path} is not a readable YAML file", "Correct it, or copy it again."):
+        if not path.exists():
+            raise UnknownPreset(f"no preset at {path}: there is no such file.")
+        return _preset_of(path)
+
+
+def _preset_of(path):
+    values = yaml.load(content(path, most_bytes=MOST_BYTES).decode("utf-8"), Loader=_Loader)
     if not isinstance(values, dict):
         raise InvalidPreset(
             f"{path} must hold keys and values, such as 'name: ...'; got {type(values).__name__}."
         )
     texts = [
-        f"{key} is the text {text!r}; write {_as_number(text)}" for key, text in _numbers_as_text(values)
+        f"{key:.80} is the text {text!r:.80}; write {_as_number(text):.80}"
+        for key, text in itertools.islice(_numbers_as_text(values), 10)
     ]
     if texts:
         raise InvalidPreset(f"{path}: {'; '.join(texts)} (YAML takes 1e-4, and numbers in quotes, for text).")
     try:
         preset = Preset.model_validate(values)
     except ValidationError as error:
-        raise InvalidPreset(f"{path}: {'; '.join(map(_describe, error.errors()))}.") from error
+        raise InvalidPreset(f"{path}: {'; '.join(map(_describe, error.errors()[:10]))}.") from error
     preset._folder = path.parent
     return preset
 
@@ -430,15 +459,27 @@ def as_dict(preset: Preset) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which keeps the last of two equal keys, made to refuse the second."""
+    """YAML's safe loader, made to refuse the second of two equal keys, and aliases.
+
+    It would keep the last of them. Aliases make a page of text unfold to any size, or hold itself.
+    """
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            alias = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"alias *{alias.anchor}: write it out", alias.start_mark
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen = set()
+        for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} stands twice", node.start_mark
                 )
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -457,7 +498,7 @@ def _numbers_as_text(values, key=""):
         for index, value in enumerate(values):
             yield from _numbers_as_text(value, f"{key}[{index}]")
     elif isinstance(values, str) and re.fullmatch(
-        r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[-+]?\d+)?", values, re.IGNORECASE
+        r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)(e[-+]?\d+)?", values, re.IGNORECASE
     ):
         yield key, values
 
@@ -486,7 +527,7 @@ def _describe(problem):
         del place[2:3]  # pydantic names the type that it tried, which is no key
     key = ".".join(map(str, place))
     message = problem["msg"].removeprefix("Value error, ")
-    came = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
+    came = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r:.200}"
     return f"{key}: {message}{came}" if key else f"{message}{came}"
 
 

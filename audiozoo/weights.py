@@ -7,15 +7,21 @@ cache needs no network; a file with another sha256 is never used and never kept.
 """
 
 import hashlib
+import io
+import math
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from audiozoo.atomic import replacing
 from audiozoo.errors import IncompatiblePreset, OutputError, WeightsCorrupt, WeightsUnavailable, one_line
+from audiozoo.foreign import refused
 from audiozoo.registry import Preset, Weights
 
 LARGEST_HALF = 65504.0  # the largest number in half precision
 PACKED_FROM = 1000  # numbers in an array; a smaller one grows when it is packed
+MOST_EXPANSION = 100  # of a weights file, unpacked: weights are numbers like noise, which hardly pack
+DEEPEST_GROUP = 100  # HDF5's own walks are recursions, and would end the process
 
 
 def locate(preset: Preset, *, offline: bool | None = None) -> Path:
@@ -43,8 +49,12 @@ def locate(preset: Preset, *, offline: bool | None = None) -> Path:
     cached = cache_folder() / weights.file
     if cached.is_file() and _fault(cached, weights) is None:
         return cached
-    _discard(cached)
-    return _download(preset, cached, offline=network_is_forbidden() if offline is None else offline)
+    try:  # a download replaces what is there at once: another process may have just put it there
+        return _download(preset, cached, offline=network_is_forbidden() if offline is None else offline)
+    except (WeightsUnavailable, WeightsCorrupt):
+        if cached.is_file() and _fault(cached, weights):
+            _discard(cached)
+        raise
 
 
 def cache_folder() -> Path:
@@ -68,27 +78,74 @@ def sha256_of(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_readable(path: str | os.PathLike) -> None:
-    """Make sure that a file is a complete HDF5 file.
+def check_readable(path: str | os.PathLike, *, finite: bool = True) -> None:
+    """Make sure that a file is a complete HDF5 file of numbers, all of them its own.
+
+    Args:
+        path: the file.
+        finite: whether each number must be.
 
     Raises:
         WeightsUnavailable: there is no such file.
-        WeightsCorrupt: it is truncated, damaged, or something else.
+        WeightsCorrupt: it is truncated, damaged, or something else; it refers to other files, as HDF5 can; or
+            it unpacks to more than weights do.
     """
-    import h5py
-
     path = Path(path)
     if not path.is_file():
         raise WeightsUnavailable(
             f"no weights file at {path}: there is no such file. Give the path of a .weights.h5."
         )
-    try:
-        with h5py.File(path) as file:
-            file.visititems(lambda name, item: item[()] if isinstance(item, h5py.Dataset) else None)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise WeightsCorrupt(
-            f"{path} is not a complete .weights.h5 file ({one_line(error)}). Copy or save it again."
-        ) from error
+    with (
+        refused(WeightsCorrupt, f"{path} is not a complete .weights.h5 file", "Copy or save it again."),
+        open(path, "rb") as file,
+    ):
+        check_hdf5(file, finite=finite)
+
+
+def check_hdf5(file: BinaryIO, *, finite: bool = True) -> None:
+    """Look at everything in an open HDF5 file, see ``check_readable``.
+
+    Raises:
+        ValueError: it holds something else; and whatever h5py raises.
+    """
+    import h5py
+
+    most = MOST_EXPANSION * file.seek(0, os.SEEK_END)  # bytes, all arrays together
+    with h5py.File(file) as root:
+        groups, seen = [(root, 0)], set()
+        while groups:
+            group, depth = groups.pop()
+            for name in group:
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError(f"{group.name}/{name} refers to elsewhere")
+                item = group[name]
+                address = h5py.h5o.get_info(item.id).addr
+                if address in seen:  # groups that hold each other would be walked through for ever
+                    raise ValueError(f"{item.name} stands twice")
+                seen.add(address)
+                if isinstance(item, h5py.Dataset):
+                    most -= max(item.nbytes, math.prod(item.chunks or ()) * item.dtype.itemsize)
+                    if most < 0:
+                        raise ValueError(f"it unpacks to more than {MOST_EXPANSION} times its size")
+                    _check_numbers(item, finite)
+                elif depth == DEEPEST_GROUP:
+                    raise ValueError(f"it has groups within more than {DEEPEST_GROUP} others")
+                else:
+                    groups.append((item, depth + 1))
+
+
+def _check_numbers(dataset, finite):
+    """Raise ValueError for an array that is of no numbers, or lies in another file."""
+    import numpy as np
+
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{dataset.name} lies in another file")
+    nameless = dataset.attrs.get("dtype") == "bfloat16"  # what numpy does not know
+    if dataset.dtype.kind not in "biuf" and not nameless:
+        raise ValueError(f"{dataset.name} holds {dataset.dtype}, no numbers")
+    values = dataset[()]  # all of it, or a file that is cut would pass
+    if finite and not nameless and not np.isfinite(values).all():
+        raise ValueError(f"{dataset.name} holds NaN or infinity")
 
 
 def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
@@ -108,7 +165,7 @@ def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
     import h5py
     import numpy as np
 
-    check_readable(source)
+    check_readable(source, finite=False)
 
     def halved(name, values):
         if not np.issubdtype(values.dtype, np.floating):
@@ -120,7 +177,8 @@ def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
             )
         return values.astype("float16")
 
-    with h5py.File(source) as single, replacing(destination) as temporary, h5py.File(temporary, "w") as half:
+    image = io.BytesIO()  # on a full disk HDF5 ends the process
+    with h5py.File(source) as single, h5py.File(image, "w") as half:
 
         def copy(name, item):
             if isinstance(item, h5py.Dataset):
@@ -132,6 +190,8 @@ def halve(source: str | os.PathLike, destination: str | os.PathLike) -> None:
 
         half.attrs.update(single.attrs)
         single.visititems(copy)
+    with replacing(destination) as temporary:
+        temporary.write_bytes(image.getbuffer())
 
 
 def _packaged(preset):
@@ -142,10 +202,13 @@ def _packaged(preset):
 
 def _fault(path, weights: Weights):
     """Return what is wrong with a file, or None."""
-    size = path.stat().st_size
-    if size != weights.size:
-        return f"it has {size} bytes instead of {weights.size}"
-    found = sha256_of(path)
+    try:
+        size = path.stat().st_size
+        if size != weights.size:
+            return f"it has {size} bytes instead of {weights.size}"
+        found = sha256_of(path)
+    except OSError as error:  # another process may have taken it away
+        return f"it cannot be read ({one_line(error)})"
     return None if found == weights.sha256 else f"its sha256 is {found} instead of {weights.sha256}"
 
 
@@ -191,7 +254,7 @@ def _download(preset, path, *, offline):
             known_hash=f"sha256:{weights.sha256}",
             fname=path.name,
             path=path.parent,
-            progressbar=_Bar(weights.file),
+            downloader=_Fetch(weights),
         )
     except requests.RequestException as error:
         raise WeightsUnavailable(
@@ -208,25 +271,32 @@ def _download(preset, path, *, offline):
     return path
 
 
-class _Bar:
-    """A rich progress bar on stderr with the methods that pooch calls."""
+class _Fetch:
+    """How pooch downloads: no more than was released, with a rich progress bar on stderr."""
 
-    total = 0
+    def __init__(self, weights):
+        self.weights = weights
 
-    def __init__(self, name):
+    def __call__(self, url, path, _):
+        import pooch
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.task = self.progress.add_task(name)
+        columns = TextColumn(self.weights.file), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        with (
+            Progress(*columns, console=Console(stderr=True), transient=True) as bar,
+            open(path, "wb") as file,
+        ):
+            self.file, self.bar, self.received = file, bar, 0
+            self.task = bar.add_task(self.weights.file, total=self.weights.size)
+            pooch.HTTPDownloader()(url, self, None)
 
-    def update(self, amount):
-        self.progress.start()
-        self.progress.update(self.task, advance=amount, total=self.total)
+    def write(self, data):
+        self.received += len(data)
+        if self.received > self.weights.size:
+            raise ValueError(f"it has more than {self.weights.size} bytes")
+        self.file.write(data)
+        self.bar.update(self.task, advance=len(data))
 
-    def reset(self):
-        self.progress.reset(self.task)
-
-    def close(self):
-        self.progress.stop()
+    def flush(self):
+        self.file.flush()

@@ -1,5 +1,6 @@
 """From a preset to a model that makes sound."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -7,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from audiozoo import backend
 from audiozoo.errors import IncompatiblePreset, UnknownPreset, WeightsCorrupt, one_line
-from audiozoo.registry import Preset, info, is_path
-from audiozoo.weights import check_readable, locate
+from audiozoo.foreign import refused
+from audiozoo.registry import MOST_BYTES, check_config, info, is_path
+from audiozoo.weights import check_hdf5, check_readable, locate
 
 if TYPE_CHECKING:
     from audiozoo.models.base import AudioModel
+
+WEIGHTS_MEMBER = "model.weights.h5"  # of a .keras file
 
 
 def load(
@@ -47,7 +51,7 @@ def load(
         return _load_keras_file(Path(preset), weights=weights, overrides=overrides)
     found = info(preset)
     file = _weights_file(found, weights, offline)  # before Keras is imported, which takes seconds
-    model = _construct(found, overrides)
+    model = _construct(found.architecture, {**found.config, **overrides}, f"preset {found.name!r}")
     if file is not None:
         _load_weights(model, file, overrides)
         if weights is True or not overrides:
@@ -67,7 +71,9 @@ def download(preset: str | os.PathLike) -> Path:
 
 def _weights_file(preset, weights, offline):
     if weights is True:
-        return locate(preset, offline=offline)
+        file = locate(preset, offline=offline)
+        check_readable(file)  # a preset from elsewhere vouches for its own weights
+        return file
     if weights is False:
         return None
     if not isinstance(weights, str | os.PathLike):
@@ -78,40 +84,38 @@ def _weights_file(preset, weights, offline):
     return Path(weights)
 
 
-def _construct(preset: Preset, overrides):
-    model_class = _architecture(preset)
+def _construct(architecture, arguments, source):
+    """A model of one of our architectures, by its name alone: nothing is imported that a file names."""
+    backend.check()
+    import audiozoo.models  # noqa: F401  registers every architecture
+    from audiozoo.models.base import AudioModel, bounded_weights
+
+    if architecture not in AudioModel.architectures:
+        raise IncompatiblePreset(
+            f"{source} asks for architecture {architecture!r}; this version of audiozoo "
+            f"has {', '.join(sorted(AudioModel.architectures))}. Upgrade audiozoo, or correct the preset."
+        )
+    model_class = AudioModel.architectures[architecture]
     known = model_class.argument_names()
-    for name in {**preset.config, **overrides}:
+    for name in arguments:
         if name not in (*known, "name", "dtype", "trainable"):
             raise IncompatiblePreset(
-                f"{preset.architecture} has no argument {name!r}. Allowed: "
+                f"{source}: {architecture} has no argument {name!r}. Allowed: "
                 f"{', '.join(known)}, name, dtype, trainable."
             )
     try:
-        return model_class(**{**preset.config, **overrides})
-    except (TypeError, ValueError) as error:
+        with bounded_weights():
+            return model_class(**arguments)
+    except Exception as error:  # ours of an argument, Keras's of a shape, a backend's where memory is out
         raise IncompatiblePreset(
-            f"{preset.architecture} refuses the arguments of preset {preset.name!r}: {one_line(error)}"
+            f"{architecture} refuses the arguments of {source}: {one_line(error)[:1000]}"
         ) from error
-
-
-def _architecture(preset):
-    backend.check()
-    import audiozoo.models  # noqa: F401  registers every architecture
-    from audiozoo.models.base import AudioModel
-
-    if preset.architecture not in AudioModel.architectures:
-        raise IncompatiblePreset(
-            f"preset {preset.name!r} asks for architecture {preset.architecture!r}; this version of audiozoo "
-            f"has {', '.join(sorted(AudioModel.architectures))}. Upgrade audiozoo, or correct the preset."
-        )
-    return AudioModel.architectures[preset.architecture]
 
 
 def _load_weights(model, file, overrides):
     try:
         model.load_weights(file)
-    except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+    except Exception as error:  # Keras raises whatever the file makes it stumble over
         raise IncompatiblePreset(_misfit(model, file, overrides, error)) from error
 
 
@@ -141,28 +145,46 @@ def _load_keras_file(path, *, weights, overrides):
         )
     if not path.is_file():
         raise UnknownPreset(f"no preset at {path}: there is no such file.")
-    if not zipfile.is_zipfile(path) or _first_damaged_member(path):
-        raise WeightsCorrupt(f"{path} is not a complete .keras file. Copy or save it again.")
-    backend.check()
-    import keras
-
-    import audiozoo.models  # noqa: F401  a .keras file opens only if its class is registered
-    from audiozoo.models.base import AudioModel
-
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever the file makes it stumble over
-        raise IncompatiblePreset(f"{path} cannot be rebuilt: {one_line(error)[:300]}") from error
-    if not isinstance(model, AudioModel):
-        raise IncompatiblePreset(
-            f"{path} holds a {type(model).__name__}; audiozoo.load returns only its own models."
-        )
+    with refused(WeightsCorrupt, f"{path} is not a complete .keras file", "Copy or save it again."):
+        architecture, arguments = _read_keras_file(path)
+    model = _construct(architecture, arguments, str(path))
+    _load_weights(model, path, {})
     return model
 
 
-def _first_damaged_member(path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError):
-        return path.name
+def _read_keras_file(path):
+    """Architecture and arguments in a .keras file of ours, after a look at all that will be read of it.
+
+    Keras's own loader rebuilds what a file asks for, whatever that is; ours takes a name and values.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for name in ("config.json", WEIGHTS_MEMBER):  # nothing else is read
+            if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:  # as Keras writes them
+                raise ValueError(f"{name} is packed")
+            with archive.open(name) as member:
+                while member.read(1 << 20):  # to its end, where its checksum is compared
+                    pass
+        if archive.getinfo("config.json").file_size > MOST_BYTES:
+            raise ValueError(f"config.json has more than {MOST_BYTES} bytes")
+        stored = json.loads(archive.read("config.json"))
+        package, _, architecture = str(stored["registered_name"]).rpartition(">")
+        if package != "audiozoo":
+            raise IncompatiblePreset(
+                f"{path} holds a {stored['class_name']!s:.80}; audiozoo.load returns only its own models."
+            )
+        with archive.open(WEIGHTS_MEMBER) as weights:
+            check_hdf5(weights)
+    arguments = {name: _plain(value) for name, value in stored["config"].items()}
+    check_config(arguments)
+    return architecture, arguments
+
+
+def _plain(value):
+    """An argument as Keras writes it in JSON. Raises ValueError for an object: no architecture takes one."""
+    if isinstance(value, dict) and "class_name" in value:
+        if value["class_name"] != "__tuple__":
+            raise ValueError(f"an argument is {value!r:.80}")
+        value = value["items"]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

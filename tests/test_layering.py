@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOUNDATION = {"arguments", "errors", "atomic", "progress"}
+FOUNDATION = {"arguments", "errors", "atomic", "foreign", "progress"}
 NUMERICAL = FOUNDATION | {"dsp"}
 BACKENDS = {"tensorflow", "jax", "torch"}
 HEAVY = BACKENDS | {"keras", "numpy", "scipy", "librosa", "matplotlib", "soundfile", "h5py"}
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "arguments": set(),
     "errors": set(),
     "atomic": {"errors"},
+    "foreign": {"errors"},
     "backend": {"errors"},
     "progress": set(),
     "registry": FOUNDATION,
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "dsp": {"errors"},
     "layers": NUMERICAL,
     "losses": NUMERICAL,
-    "metrics": {"errors", "data.audio_io"},
+    "metrics": {"errors", "foreign", "data.audio_io"},
     # A code is described by what is heard of it: by descriptors and distances of sound, in pictures.
     "latent": NUMERICAL | {"metrics", "plots", "data.audio_io", "data.clips", "data.images", "data.pitch"},
     # One pitch tracker is a preset, which data.pitch loads by its name, as a user would.
@@ -66,7 +67,7 @@ LIGHT = {
     "keras2_weights": BACKENDS | {"keras"},
 }
 # These are at work before a command is known: light at the top, anything inside a function.
-LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "weights", "doctor"}
+LIGHT_AT_THE_TOP = {"facade", "cli", "cli_latent", "cli_options", "__main__", "foreign", "weights", "doctor"}
 LIGHT_PARTS = LIGHT_AT_THE_TOP | set(LIGHT)
 
 # tf.data, distribution, TensorBoard, converters, devices: always lazily.

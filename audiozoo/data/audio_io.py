@@ -1,8 +1,8 @@
 """Reading, checking, resampling and writing audio (soundfile and soxr; reading also by TensorFlow I/O)."""
 
-import contextlib
 import functools
 import importlib.util
+import io
 import math
 import pathlib
 import re
@@ -12,9 +12,12 @@ import numpy as np
 
 from audiozoo.arguments import check_choice
 from audiozoo.atomic import make_folder, replacing
-from audiozoo.errors import AudioError, MissingDependency, OutputError, one_line
+from audiozoo.errors import AudioError, MissingDependency, OutputError
+from audiozoo.foreign import obstacle, refused
 
 BLOCK_SECONDS = 10.0
+BLOCK_SAMPLES = 1 << 22  # at most, all channels together, whatever rate and channels a header claims
+LONGEST_SAMPLES = 1 << 30  # of a file read whole, all channels together: 4 GiB, 6 hours at 48 kHz
 SAMPLE_RATES_HZ = (1000, 768_000)
 # What is looked for in a folder. A file of these that cannot be read is named, others are passed over.
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
@@ -37,7 +40,8 @@ TFIO_TAPS = 64  # of its filter, at the lower of two rates
 def read_audio(path, *, sample_rate=None, mono=True, backend="soundfile"):
     """Read an audio file of any format that libsndfile knows (WAV, FLAC, OGG, MP3, AIFF ...).
 
-    The file is read, mixed and resampled block by block: memory holds the result, not the source.
+    The file is read, mixed and resampled block by block: memory holds the result, not the source. Since a
+    small file can unpack to any length, a result of more than 2^30 samples is left to ``read_blocks``.
 
     Args:
         path: the file.
@@ -53,7 +57,7 @@ def read_audio(path, *, sample_rate=None, mono=True, backend="soundfile"):
         is False; about -1..1.
 
     Raises:
-        AudioError: the file is missing, empty, no audio, or holds NaN or infinity.
+        AudioError: the file is missing, empty, no audio, too long, or holds NaN or infinity.
         MissingDependency: TensorFlow I/O is not installed, or beside another TensorFlow than its own.
         ValueError: ``backend`` is none of these.
     """
@@ -62,7 +66,12 @@ def read_audio(path, *, sample_rate=None, mono=True, backend="soundfile"):
         audio, target = read_by_tfio(path, sample_rate=sample_rate, mono=mono)
     else:
         blocks, target = read_blocks(path, sample_rate=sample_rate, mono=mono)
-        audio = np.concatenate(list(blocks))
+        kept, samples = [], 0
+        for block in blocks:
+            kept.append(block)
+            samples += block.size
+            check_length(path, samples)
+        audio = np.concatenate(kept)
     check_samples(audio, name=f"path {str(path)!r}")
     return audio, target
 
@@ -83,10 +92,10 @@ def read_blocks(path, *, sample_rate=None, mono=True, block_seconds=BLOCK_SECOND
             reading.
     """
     source = opened(path)
-    target = check_sample_rate(source.samplerate if sample_rate is None else sample_rate)
+    target = source.samplerate if sample_rate is None else check_sample_rate(sample_rate)
 
     def decoded():
-        frames = max(1, int(block_seconds * source.samplerate))
+        frames = max(1, min(int(block_seconds * source.samplerate), BLOCK_SAMPLES // source.channels))
         with source, unreadable_is_refused(source.name):
             for block in source.blocks(frames, dtype="float32", always_2d=True):
                 yield block.mean(axis=1) if mono else block
@@ -97,18 +106,19 @@ def read_blocks(path, *, sample_rate=None, mono=True, block_seconds=BLOCK_SECOND
 
 def read_by_tfio(path, *, sample_rate, mono):
     """What ``read_audio`` reads with TensorFlow I/O, its samples not yet checked."""
-    tf, tfio = tensorflow_io()
+    _, tfio = tensorflow_io()
     with opened(path) as source:  # by libsndfile too, so that what it refuses is refused in the same words
+        check_length(path, source.frames * source.channels)
         own, encoding = source.samplerate, source.subtype
         container = "WAV" if source.format == "WAVEX" else source.format
-    target = check_sample_rate(own if sample_rate is None else sample_rate)
+    target = own if sample_rate is None else check_sample_rate(sample_rate)
     if encoding not in TFIO_ENCODINGS.get(container, ()):
         known = "; ".join(f"{name} of {', '.join(kinds)}" for name, kinds in TFIO_ENCODINGS.items())
         raise AudioError(
             f"path {str(path)!r} is {container} of {encoding}, and backend 'tfio' reads {known}. Use backend "
             "'soundfile'."
         )
-    with unreadable_is_refused(path, tf.errors.OpError):
+    with unreadable_is_refused(path):
         audio = at_full_scale(tfio.audio.AudioIOTensor(str(path)).to_tensor().numpy())
     return resampled_by_tfio(audio.mean(axis=1) if mono else audio, own, target), target
 
@@ -259,29 +269,35 @@ def opened(path):
     import soundfile
 
     path = pathlib.Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise AudioError(f"path must be an audio file; {str(path)!r} {what}.")
+    reason = obstacle(path)
+    if reason:
+        raise AudioError(f"path must be an audio file; {str(path)!r} {reason}.")
     if not path.stat().st_size:
         raise AudioError(f"path {str(path)!r} must hold audio; the file is empty. Record or copy it again.")
     with unreadable_is_refused(path):
         source = soundfile.SoundFile(path)
     check_complete(path, source)
+    check_sample_rate(source.samplerate, name=f"the sample rate of path {str(path)!r}")
     return source
 
 
-@contextlib.contextmanager
-def unreadable_is_refused(path, *errors):
-    """Raise AudioError for what libsndfile, or who raises ``errors``, makes of a file that it cannot read."""
-    import soundfile
+def unreadable_is_refused(path):
+    """Raise AudioError for what libsndfile, or TensorFlow I/O, makes of a file that it cannot read."""
+    return refused(
+        AudioError,
+        f"path {str(path)!r} cannot be read as audio",
+        "It is damaged, or of a format that libsndfile does not know: copy it again, or convert it to WAV or "
+        "FLAC.",
+    )
 
-    try:
-        yield
-    except (soundfile.SoundFileError, TypeError, *errors) as error:  # TypeError: raw samples without a header
+
+def check_length(path, samples):
+    """Raise AudioError if a file has more samples, all channels together, than are read whole."""
+    if samples > LONGEST_SAMPLES:
         raise AudioError(
-            f"path {str(path)!r} cannot be read as audio ({one_line(error)}). It is damaged, or of a format "
-            "that libsndfile does not know: copy it again, or convert it to WAV or FLAC."
-        ) from error
+            f"path {str(path)!r} must have at most {LONGEST_SAMPLES} samples to be read whole; it has more. "
+            "Cut it, or read it with read_blocks ('audiozoo stream' on the command line)."
+        )
 
 
 def check_complete(path, source):
@@ -363,13 +379,13 @@ def check_samples(audio, *, name):
         )
 
 
-def check_sample_rate(sample_rate) -> int:
+def check_sample_rate(sample_rate, *, name="sample_rate") -> int:
     """The sample rate as a whole number of Hz. Raises AudioError if it is none, or out of range."""
     lowest, highest = SAMPLE_RATES_HZ
     numeric = isinstance(sample_rate, (int, float, np.number)) and not isinstance(sample_rate, bool)
     if not numeric or not lowest <= sample_rate <= highest or sample_rate != round(sample_rate):
         raise AudioError(
-            f"sample_rate must be a whole number of Hz between {lowest} and {highest}; got {sample_rate!r}."
+            f"{name} must be a whole number of Hz between {lowest} and {highest}; got {sample_rate!r}."
         )
     return int(sample_rate)
 
@@ -443,17 +459,53 @@ def write_blocks(path, blocks, sample_rate, *, channels=1):
     path, container = pathlib.Path(path), output_format(path)
     make_folder(path.parent)
     samples, peak = 0, 0.0
-    with replacing(path) as draft:
+    with replacing(path) as draft, Sink(draft) as file:
         try:
-            with soundfile.SoundFile(draft, "w", int(sample_rate), channels, format=container) as sink:
+            with soundfile.SoundFile(file, "w", int(sample_rate), channels, format=container) as sink:
                 for block in blocks:
                     sink.write(np.clip(block, -1.0, 1.0))
+                    file.check()
                     samples, peak = samples + len(block), max(peak, float(np.abs(block).max(initial=0.0)))
-        except soundfile.SoundFileError as error:
+        except soundfile.LibsndfileError as error:
             raise OutputError(
-                f"cannot write {path}: {error}, with {channels} channels at {sample_rate} Hz as {container}. "
+                f"cannot write {path}: {error.error_string}, with {channels} channels at {sample_rate} Hz "
+                f"as {container}. "
                 "Write .wav, or choose another place."
             ) from error
     if peak > 1.0:
         warnings.warn(f"peak {peak:.2f} is beyond full scale: {path.name} is clipped.", stacklevel=2)
     return samples
+
+
+class Sink(io.FileIO):
+    """A file for libsndfile, whose writers of FLAC and OGG do not tell that a disk is full: this does.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        failure: the first OSError of a writing, or None. It is raised when the file is closed.
+    """
+
+    def __init__(self, path):
+        super().__init__(path, "w+")
+        self.failure = None
+
+    def write(self, data):
+        try:
+            written = super().write(data)
+            if written < len(data):  # the rest has no room; the next attempt says why
+                written += super().write(data[written:])
+        except OSError as error:  # which would be lost on its way through C
+            self.failure = self.failure or error
+            return 0
+        return written
+
+    def check(self):
+        """Raise the failure, if there was one."""
+        if self.failure:
+            raise self.failure
+
+    def __exit__(self, *raised):
+        super().__exit__(*raised)
+        self.check()

@@ -10,7 +10,8 @@ import tempfile
 import numpy as np
 
 from audiozoo.data.audio_io import read_audio
-from audiozoo.errors import OutputError
+from audiozoo.errors import AudioError, DataError, OutputError
+from audiozoo.foreign import json_object, refused
 
 
 def entry_of(path, settings, *, cache):
@@ -21,7 +22,10 @@ def entry_of(path, settings, *, cache):
         settings: dict that JSON can hold; what it leaves out must not matter.
         cache: folder.
     """
-    with open(path, "rb") as content:
+    with (
+        refused(AudioError, f"path {str(path)!r} cannot be read", "Copy it again."),
+        open(path, "rb") as content,
+    ):
         digest = hashlib.file_digest(content, "sha256")
     digest.update(json.dumps(settings, sort_keys=True).encode())
     return pathlib.Path(cache) / digest.hexdigest()[:32]
@@ -54,16 +58,46 @@ def fill(entry, write):
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def kept(entry, compute, write, read):
+    """What ``read(entry)`` finds in an entry; it is made first where there is none, anew where it is damaged.
+
+    Args:
+        entry: of ``entry_of``.
+        compute: function of nothing, to what is kept.
+        write: function of a folder and of that, which puts files into it.
+        read: function of a folder, which raises whatever it stumbles over.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    if entry.exists():
+        try:
+            with refused(DataError, f"{str(entry)!r} is damaged", "It is made anew."):
+                return read(entry)
+        except DataError:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+    values = compute()
+    fill(entry, lambda folder: write(folder, values))
+    with refused(OutputError, f"{str(entry)!r} cannot be made anew", "Set AUDIOZOO_CACHE to another folder."):
+        return read(entry)
+
+
 def save_audio(folder, audio):
     """Keep float audio ``(samples,)`` as int16, scaled down only if it must be."""
     gain = max(1.0, float(np.abs(audio).max())) / 32767.0
     np.save(folder / "audio.npy", np.round(audio / gain).astype("int16"))
-    (folder / "gain.json").write_text(json.dumps(gain))
+    (folder / "gain.json").write_text(json.dumps({"gain": gain}))  # a bare number could be cut unseen
 
 
 def load_audio(folder):
-    """What ``save_audio`` kept: ``StoredArray``, and the gain of a sample."""
-    return StoredArray(folder / "audio.npy"), json.loads((folder / "gain.json").read_text())
+    """What ``save_audio`` kept: ``StoredArray``, and the gain of a sample. Raises where it is damaged."""
+    audio, gain = StoredArray(folder / "audio.npy"), json_object(folder / "gain.json")["gain"]
+    if audio.dtype != np.int16 or len(audio.shape) != 1 or not len(audio) or not 0.0 < gain < np.inf:
+        raise ValueError(f"it holds {audio.dtype} {audio.shape} with a gain of {gain!r:.80}")
+    return audio, gain
 
 
 class StoredArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -112,7 +146,9 @@ def cached_audio(path, *, sample_rate, cache):
         OutputError: the cache cannot be written.
     """
     entry = entry_of(path, {"sample_rate": sample_rate, "version": 1}, cache=cache)
-    if not entry.exists():
+
+    def compute():
         audio, _ = read_audio(path, sample_rate=sample_rate)
-        fill(entry, lambda folder: save_audio(folder, audio))
-    return load_audio(entry)
+        return audio
+
+    return kept(entry, compute, save_audio, load_audio)

@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 
 from audiozoo.data.audio_io import read_audio
-from audiozoo.data.cache import entry_of, fill, load_audio, save_audio
+from audiozoo.data.cache import entry_of, kept, load_audio, save_audio
 from audiozoo.data.pitch import estimate_f0
+from audiozoo.foreign import npz_arrays
 
 BLOCK_FRAMES = 8192  # frames of loudness computed at once: bounds memory for long files
 CONTEXT_SAMPLES = 512  # more than a loudness window may reach beyond its block
@@ -104,16 +105,25 @@ def cached_recording(path, *, sample_rate, hop, f0_method, cache):
     """
     settings = {"sample_rate": sample_rate, "hop": hop, "f0_method": f0_method, "version": CACHE_VERSION}
     entry = entry_of(path, settings, cache=cache)
-    if not entry.exists():
+
+    def compute():
         audio, _ = read_audio(path, sample_rate=sample_rate)
-        features = extract_features(audio, sample_rate=sample_rate, hop=hop, f0_method=f0_method)
-        fill(entry, lambda folder: save_recording(folder, audio, features))
-    with np.load(entry / "features.npz") as stored:
-        features = Features(stored["f0_hz"], stored["confidence"], stored["loudness_db"])
-    return Recording(pathlib.Path(path).name, *load_audio(entry), features)
+        return audio, extract_features(audio, sample_rate=sample_rate, hop=hop, f0_method=f0_method)
+
+    def read(folder):
+        audio, gain = load_audio(folder)
+        frames = -(-len(audio) // hop)
+        features = Features(**npz_arrays(folder / "features.npz", most_bytes=4096 + 12 * frames))
+        shapes = {values.shape for values in dataclasses.asdict(features).values()}
+        if shapes != {(frames,)}:
+            raise ValueError(f"it holds features {shapes} of {frames} frames")
+        return Recording(pathlib.Path(path).name, audio, gain, features)
+
+    return kept(entry, compute, save_recording, read)
 
 
-def save_recording(folder, audio, features):
+def save_recording(folder, recorded):
     """Write audio and features of a recording into a folder of the cache."""
+    audio, features = recorded
     save_audio(folder, audio)
     np.savez(folder / "features.npz", **dataclasses.asdict(features))

@@ -4,7 +4,6 @@ Ramires et al. (2020), The Freesound Loop Dataset and Annotation Tool, ISMIR; 9,
 https://zenodo.org/records/3967852. Nothing is downloaded here: unpack ``FSL10K.zip`` and pass its folder.
 """
 
-import json
 import pathlib
 import re
 import warnings
@@ -12,6 +11,7 @@ import warnings
 from audiozoo.data.clips import read_clips
 from audiozoo.data.datasets import audio_paths
 from audiozoo.errors import DataError
+from audiozoo.foreign import json_object, refused
 
 METADATA = "metadata.json"
 # As the addresses of licences have it. Others forbid commercial use or advertisement.
@@ -90,13 +90,11 @@ def free_loops(folder, *, free_only=True):
 
 def read_metadata(path):
     """Dict number -> dict of what is known of a sound, its ``license`` at least."""
-    try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{str(path)!r} must be the metadata of the Freesound Loop Dataset ({error})."
-        ) from error
-    if not isinstance(metadata, dict) or not all(
+    with refused(
+        DataError, f"{str(path)!r} must be the metadata of the Freesound Loop Dataset", "Unpack it again."
+    ):
+        metadata = json_object(path)
+    if not all(
         isinstance(entry, dict) and isinstance(entry.get("license"), str) for entry in metadata.values()
     ):
         raise DataError(

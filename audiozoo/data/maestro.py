@@ -9,6 +9,7 @@ import csv
 import pathlib
 
 from audiozoo.errors import DataError
+from audiozoo.foreign import content, refused
 
 LICENSE = "CC BY-NC-SA 4.0"
 NEEDED = ("canonical_composer", "canonical_title", "audio_filename")
@@ -34,15 +35,13 @@ def about_maestro(folder, paths):
         DataError: a CSV file that is not the dataset's, or that names none of the files.
     """
     table = sorted(pathlib.Path(folder).glob("maestro-v*.csv"))[-1]
-    try:
-        with open(table, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{str(table)!r} must be the table of MAESTRO ({error}).") from error
+    with refused(DataError, f"{str(table)!r} must be the table of MAESTRO", "Unpack it again."):
+        lines = content(table).decode("utf-8").splitlines(keepends=True)
+        rows = list(csv.DictReader(lines, restkey="further cells", restval=""))
     if not rows or not set(NEEDED) <= set(rows[0]):
         raise DataError(
             f"{str(table)!r} must be the table of MAESTRO, with columns {', '.join(NEEDED)}; it has "
-            f"{', '.join(rows[0]) if rows else 'no rows'}. Move it away if the folder is something else."
+            f"{', '.join(rows[0]) if rows else 'no rows':.200}. Move it away if the folder is something else."
         )
     by_name = {row["audio_filename"]: row for row in rows}
     known = {}

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiozoo.arguments import check_range, check_whole
 from audiozoo.data.audio_io import check_sample_rate, read_audio
-from audiozoo.data.cache import StoredArray, entry_of, fill
+from audiozoo.data.cache import StoredArray, entry_of, kept
 from audiozoo.data.clips import read_files, recording_of, split_by_label
 from audiozoo.data.datasets import audio_paths
 from audiozoo.data.maestro import about_maestro, is_maestro
@@ -138,11 +138,21 @@ def cached_log_mel(path, settings, *, cache):
         OutputError: the cache cannot be written.
     """
     entry = entry_of(path, settings | {"gain": MEL_GAIN, "version": 1}, cache=cache)
-    if not entry.exists():
+
+    def compute():
         audio, _ = read_audio(path, sample_rate=settings["sample_rate"])
-        log_mel = log_mel_of(audio, **settings).astype("float16")
-        fill(entry, lambda folder: np.save(folder / "log_mel.npy", log_mel))
-    return StoredArray(entry / "log_mel.npy")
+        return log_mel_of(audio, **settings).astype("float16")
+
+    def write(folder, log_mel):
+        np.save(folder / "log_mel.npy", log_mel)
+
+    def read(folder):
+        log_mel = StoredArray(folder / "log_mel.npy")
+        if log_mel.dtype != np.float16 or log_mel.shape[1:] != (settings["num_mels"],) or not len(log_mel):
+            raise ValueError(f"it holds {log_mel.dtype} {log_mel.shape}")
+        return log_mel
+
+    return kept(entry, compute, write, read)
 
 
 def with_gain(log_mel, gain_db):

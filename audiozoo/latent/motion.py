@@ -22,6 +22,7 @@ CHAINS = np.arange(1, NUM_POINTS).reshape(5, 4)  # points of each finger, root t
 THUMB_TIP, INDEX_TIP = 4, 8
 INDEX_ROOT, MIDDLE_ROOT, PINKY_ROOT = 5, 9, 17
 MOST_FPS = 10_000.0
+MOST_FRAMES = 1 << 21  # of a recording: 10 hours at 60 frames a second
 LONGEST_GAP_SECONDS = 0.25
 # How far the joints of a finger bend together, degrees: at its root, in its middle, at its end; of the thumb
 # the two outer ones (American Academy of Orthopaedic Surgeons, 1965, Joint Motion).
@@ -169,7 +170,13 @@ def check_fps(fps):
 
 def resampled_columns(values, rate, new_rate):
     """Columns ``(frames, columns)`` at another rate, see ``HandMotion.resampled``; NaN beside what is NaN."""
-    count = 1 + int(np.floor((len(values) - 1) * new_rate / rate + 1e-9))
+    last = (len(values) - 1) * new_rate / rate
+    if not last < MOST_FRAMES:
+        raise MotionError(
+            f"fps must leave at most {MOST_FRAMES} frames; {new_rate:g} makes {last:.3g} of {len(values)} "
+            f"frames at {rate:.3g} a second. Is the time of the recording right?"
+        )
+    count = 1 + int(np.floor(last + 1e-9))
     times = np.minimum(np.arange(count) * rate / new_rate, len(values) - 1)  # in old frames
     below, above = np.floor(times).astype(int), np.ceil(times).astype(int)
     known = np.isfinite(values)

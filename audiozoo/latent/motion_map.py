@@ -30,7 +30,6 @@ r that remain drive the r most informative coordinates.
 
 import json
 import pathlib
-import zipfile
 
 import numpy as np
 from scipy.linalg import sqrtm
@@ -40,6 +39,7 @@ from scipy.spatial import cKDTree
 from audiozoo.arguments import check_choice, check_range, check_whole
 from audiozoo.atomic import replacing
 from audiozoo.errors import MotionError
+from audiozoo.foreign import npz_arrays, refused
 from audiozoo.latent.motion import motion_features, resampled_columns
 from audiozoo.latent.quality import walk_quality
 
@@ -54,6 +54,7 @@ MOST_PAIRS = 600
 RIDGES = 10.0 ** np.arange(-6, 2)  # per pair, among which leaving one out chooses
 WIDTHS = (0.5, 1.0, 2.0)  # of the kernel, in median distances
 FILE_VERSION = 1
+MOST_BYTES = 1 << 28  # of a map, unpacked
 
 
 class MotionMap:
@@ -233,19 +234,20 @@ class MotionMap:
             MotionError: no such file, or none that ``save`` wrote.
         """
         path = pathlib.Path(path)
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+        with refused(
+            MotionError,
+            f"path {str(path)!r} holds no map of motion that can be read",
+            "Fit one, and save it.",
+        ):
+            arrays = npz_arrays(path, most_bytes=MOST_BYTES)
             settings = json.loads(str(arrays.pop("settings")))
             if settings.pop("version") != FILE_VERSION:
                 raise ValueError("it is of another version")
             names = tuple(settings.pop("names"))
             loaded = cls(**settings)
-        except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-            raise MotionError(
-                f"path {str(path)!r} holds no map of motion that can be read ({error}). Fit one, and save it."
-            ) from error
-        loaded.names, loaded._arrays = names, arrays
+            loaded.names, loaded._arrays = names, arrays
+            if not np.isfinite(loaded.map(np.zeros((2, len(arrays["used"]))))).all():  # tries all of them
+                raise ValueError("it maps rest to NaN or infinity")
         return loaded
 
     def _said(self, arrays, components):

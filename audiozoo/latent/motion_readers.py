@@ -25,7 +25,6 @@ import itertools
 import json
 import pathlib
 import re
-import zipfile
 
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
@@ -34,11 +33,13 @@ from scipy.spatial.transform import Rotation
 
 from audiozoo.atomic import replacing
 from audiozoo.errors import MotionError, one_line
-from audiozoo.latent.motion import CHAINS, FINGERS, NUM_POINTS, WRIST, HandMotion, check_fps
+from audiozoo.foreign import content, npz_arrays, obstacle, refused
+from audiozoo.latent.motion import CHAINS, FINGERS, MOST_FRAMES, NUM_POINTS, WRIST, HandMotion, check_fps
 
 CAMERA_FPS = 30.0  # where a file does not say
 DHG_FPS, DHG_JOINTS, DHG_PALM = 30.0, 22, 1
 FILE_VERSION = 1
+MOST_BYTES = 1 << 31  # of an .npz, unpacked: 20 hours of two hands at 30 frames a second
 LANDMARK_KEYS = ("landmarks", "hand_landmarks", "multiHandLandmarks", "multi_hand_landmarks")
 SIDE_KEYS = ("handedness", "handednesses", "multiHandedness", "multi_handedness")
 # Names of columns and keys of time, and how many of its units are a second.
@@ -94,19 +95,22 @@ def read_motion(path, *, format=None, fps=None):
         raise ValueError(f"format must be one of {', '.join(READERS)}, or None; got {format!r}.")
     if fps is not None:
         check_fps(fps)
-    data = contents(path)
-    if format is None and data.startswith(b"PK"):
-        format = "npz"
-    if format == "npz":
-        return read_npz(path, data, fps)
-    text = decoded(path, data)
-    format = format or format_of(path, text)
-    try:
-        return READERS[format](path, text, fps)
-    except MotionError as error:
-        if str(path) in str(error):
-            raise
-        raise MotionError(f"path {str(path)!r}: {error}") from error
+    with refused(
+        MotionError, f"path {str(path)!r} cannot be read as moving hands", "Copy or export it again."
+    ):
+        data = contents(path)
+        if format is None and data.startswith(b"PK"):
+            format = "npz"
+        if format == "npz":
+            return read_npz(path, fps)
+        text = decoded(path, data)
+        format = format or format_of(path, text)
+        try:
+            return READERS[format](path, text, fps)
+        except MotionError as error:
+            if str(path) in str(error):
+                raise
+            raise MotionError(f"path {str(path)!r}: {error}") from error
 
 
 def write_motion(path, motion):
@@ -128,13 +132,10 @@ def write_motion(path, motion):
 
 def contents(path):
     """Bytes of a file. Raises MotionError if there are none."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise MotionError(f"path must be a file of moving hands; {str(path)!r} {what}.")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MotionError(f"path {str(path)!r} cannot be read ({error.strerror}).") from error
+    reason = obstacle(path)
+    if reason:
+        raise MotionError(f"path must be a file of moving hands; {str(path)!r} {reason}.")
+    data = content(path)
     if not data.strip():
         raise MotionError(f"path {str(path)!r} must hold moving hands; the file is empty. Copy it again.")
     return data
@@ -186,7 +187,7 @@ def format_of(path, text):
     raise broken(
         path,
         1,
-        f"has columns of no known recorder: {', '.join(header[:6])} ...",
+        f"has columns of no known recorder: {', '.join(header[:6]):.200} ...",
         "Known are x0 ... z20 (MediaPipe), bones (Leap Motion), and acceleration (phone).",
     )
 
@@ -490,9 +491,10 @@ def by_frame(path, header, rows, points, seconds):
     if not np.isfinite(numbers).all() or (numbers != np.round(numbers)).any() or numbers.min() < 0:
         line = rows[int(np.argmax(~np.isfinite(numbers) | (numbers != np.round(numbers)) | (numbers < 0)))][0]
         raise broken(path, line, "frame must be a whole number, 0 or more")
-    numbers = (numbers - numbers.min()).astype(int)
-    if numbers.max() > 1000 * len(rows):
-        raise broken(path, rows[int(np.argmax(numbers))][0], f"frame is {numbers.max()} beyond the first")
+    numbers -= numbers.min()
+    if numbers.max() >= min(MOST_FRAMES, 1000 * len(rows)):
+        raise broken(path, rows[int(np.argmax(numbers))][0], f"frame is {numbers.max():g} beyond the first")
+    numbers = numbers.astype(int)
     sides = next((header.index(name) for name in ("handedness", "hand") if name in header), None)
     frames = [[] for _ in range(numbers.max() + 1)]
     for (_, cells), number, hands in zip(rows, numbers, points, strict=True):
@@ -700,25 +702,21 @@ def without_zeros(points):
 # --- Our own ---
 
 
-def read_npz(path, data, fps):
+def read_npz(path, fps):
     """What ``write_motion`` has written."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+    with refused(
+        MotionError,
+        f"path {str(path)!r} must be an .npz of write_motion; it cannot be read as one",
+        "Copy or write it again.",
+    ):
+        arrays = npz_arrays(path, most_bytes=MOST_BYTES)
         if int(arrays["hand_motion"]) != FILE_VERSION:
             raise ValueError("it is of another version")
-        return HandMotion(
-            points=arrays["points"],
-            fps=float(arrays["fps"]) if fps is None else fps,
-            valid=arrays["valid"],
-            label=str(arrays["label"]),
-        )
-    except MotionError as error:
-        raise MotionError(f"path {str(path)!r} is broken: {one_line(error)}") from error
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise MotionError(
-            f"path {str(path)!r} must be an .npz of write_motion; it cannot be read as one ({error})."
-        ) from error
+        rate, label = float(arrays["fps"]) if fps is None else fps, str(arrays["label"])
+        try:
+            return HandMotion(points=arrays["points"], fps=rate, valid=arrays["valid"], label=label)
+        except MotionError as error:
+            raise MotionError(f"path {str(path)!r} is broken: {one_line(error)}") from error
 
 
 READERS = {

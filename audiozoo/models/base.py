@@ -1,8 +1,11 @@
 """What every model of the zoo is."""
 
+import contextlib
 import inspect
 import pathlib
 import re
+import threading
+import zipfile
 
 import keras
 import numpy as np
@@ -12,6 +15,7 @@ from audiozoo import registry, weights
 from audiozoo.atomic import replacing_folder
 from audiozoo.errors import ExportError, InvalidPreset, OutputError
 
+MOST_WEIGHTS = 1 << 30  # numbers in a model that is made from a file, twenty times those of our largest
 BATCH = 16  # items computed at once: bounds memory, and the number of shapes to compile for
 
 
@@ -183,7 +187,11 @@ class AudioModel(keras.Model):
         config = {key: value for key, value in self.get_config().items() if key != "name"}
         copy = self.fresh_copy()  # a compiled one would write its optimizer along with its weights
         full, file = folder / "full.weights.h5", folder / f"{name}.weights.h5"
-        copy.save_weights(full)
+        # Not save_weights: on a full disk HDF5 ends the process. A .keras file is written from memory.
+        copy.save(folder / "full.keras")
+        with zipfile.ZipFile(folder / "full.keras") as archive:
+            full.write_bytes(archive.read("model.weights.h5"))
+        (folder / "full.keras").unlink()
         if half_precision:
             weights.halve(full, file)
             full.unlink()
@@ -253,6 +261,36 @@ class AudioModel(keras.Model):
         if key not in self._compiled_functions:
             self._compiled_functions[key] = _Compiled(self, function)
         return self._compiled_functions[key].run
+
+
+@contextlib.contextmanager
+def bounded_weights():
+    """Refuse a weight before it is made, with which those of this block would be more than ``MOST_WEIGHTS``.
+
+    A file of three lines may ask for terabytes. A backend finds that out when the memory is full; JAX when
+    the model is used.
+
+    Raises:
+        ValueError: there would be more.
+    """
+    add_weight, left = keras.layers.Layer.add_weight, MOST_WEIGHTS
+
+    def counted(layer, *arguments, shape=None, **settings):
+        nonlocal left
+        left -= np.prod(shape or (), dtype="float64")
+        if left < 0:
+            raise ValueError(f"the model would have more than {MOST_WEIGHTS} weights")
+        return add_weight(layer, *arguments, shape=shape, **settings)
+
+    with _CONSTRUCTING:
+        keras.layers.Layer.add_weight = counted
+        try:
+            yield
+        finally:
+            keras.layers.Layer.add_weight = add_weight
+
+
+_CONSTRUCTING = threading.RLock()
 
 
 def jit_choice(model):

@@ -6,6 +6,10 @@ import re
 
 import numpy as np
 
+from audiozoo.errors import WeightsCorrupt
+from audiozoo.foreign import npz_arrays, refused
+
+MOST_BYTES = 1 << 32  # of a file of arrays, unpacked
 # Number of the layer; within a residual stack number of the block, if there is one, and place in its branch.
 PLACES = (
     r"(?P<layer>\d+)",
@@ -103,8 +107,8 @@ def arrays_of(state):
                 f"state must be a .npz file or a dict of arrays; got {str(state)!r}. Of a .pt file pass "
                 'torch.load(path, map_location="cpu", weights_only=True).'
             )
-        with np.load(state) as file:  # no pickles
-            return dict(file)
+        with refused(WeightsCorrupt, f"{state} is no readable .npz file", "Write it again, by numpy.savez."):
+            return npz_arrays(state, most_bytes=MOST_BYTES)
     if not hasattr(state, "items"):
         raise ValueError(f"state must be a .npz file or a dict of arrays; got {type(state).__name__}.")
     return dict(state.items())

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from audiozoo.arguments import check_range, check_whole, whole_numbers
+from audiozoo.arguments import check_layers, check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import check_sample_rate, mono_at_rate
 from audiozoo.dsp.mel import envelope_of_bands
 from audiozoo.errors import AudioError
@@ -266,11 +266,11 @@ class MelGANVocoder(AdversarialModel):
         strides = whole_numbers("discriminator_strides", discriminator_strides, 1)
         for name, value in (
             ("channels", channels),
-            ("discriminator_scales", discriminator_scales),
             ("discriminator_channels", discriminator_channels),
             ("discriminator_most_channels", discriminator_most_channels),
         ):
             check_whole(name, value, 1)
+        check_layers("discriminator_scales", discriminator_scales)
         for name, value in (
             ("spectral_weight", spectral_weight),
             ("mel_weight", mel_weight),

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from audiozoo.arguments import check_choice, check_range, check_whole, whole_numbers
+from audiozoo.arguments import check_choice, check_layers, check_range, check_whole, whole_numbers
 from audiozoo.data.audio_io import mono_at_rate
 from audiozoo.errors import AudioError
 from audiozoo.layers import CentralizedLayer, FrequencyDelayedLayer, SurroundingLayer, TimeDelayedLayer
@@ -378,6 +378,8 @@ class MelNet(SpectrogramGenerator):
         check_choice("upsampler", upsampler, UPSAMPLERS)
         check_choice("extractor", extractor, WAYS)
         self.depths = whole_numbers("depths", depths, 1)
+        for depth in self.depths:
+            check_layers("depths", depth)
         if not self.depths:
             raise ValueError("depths must be at least one number; got ().")
         self.learned_tiers = whole_numbers("learned_tiers", learned_tiers, 1)

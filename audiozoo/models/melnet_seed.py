@@ -31,7 +31,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from audiozoo.arguments import check_choice, check_whole, whole_numbers
+from audiozoo.arguments import check_choice, check_layers, check_whole, whole_numbers
 from audiozoo.dsp.mel import compress
 from audiozoo.layers import GRU, FrequencyDelayedLayer, Sampling, TimeDelayedLayer
 from audiozoo.models.melnet import FREQUENCY, TIME, halves, interleaved
@@ -169,6 +169,8 @@ class MelNetSeed(SpectrogramGenerator):
         check_whole("components", components, 1)
         check_choice("extractor", extractor, EXTRACTORS)
         self.depths = whole_numbers("depths", depths, 1)
+        for depth in self.depths:
+            check_layers("depths", depth)
         if len(self.depths) < 2:
             raise ValueError(f"depths must be at least two numbers; got {self.depths}.")
         self.units, self.components, self.extractor = units, components, extractor

@@ -12,6 +12,7 @@ import numpy as np
 from audiozoo.atomic import replacing
 from audiozoo.data.audio_io import write_audio
 from audiozoo.errors import TrainingError
+from audiozoo.foreign import refused
 from audiozoo.metrics import kl_per_dimension
 from audiozoo.plots import image_rows, latent_scatter, mel_sheet, spectrogram_comparison
 from audiozoo.training.averaging import averaged_weights
@@ -89,9 +90,15 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.checkpoint, self.save_best, self.judged_by_loss = checkpoint, save_best, judged_by_loss
         self.history_path = pathlib.Path(folder) / "history.jsonl"
-        self.best = restored.get("best", math.inf)
-        self.history = restored.get("history", [])
-        self.core_seconds = self.history[-1]["core_seconds"] if self.history else 0.0
+        with refused(
+            TrainingError, f"the checkpoint in {str(folder)!r} is damaged", "Delete it to begin anew."
+        ):
+            self.done, self.best = int(restored.get("epoch", 0)), float(restored.get("best", math.inf))
+            self.history = [dict(entry) for entry in restored.get("history", [])]
+            last = self.history[-1] if self.history else {"epoch": 0, "loss": 0.0, "core_seconds": 0.0}
+            if last["epoch"] != self.done or not math.isfinite(last["loss"]):
+                raise ValueError(f"after {self.done} epochs its history ends with {last}")
+            self.core_seconds = float(last["core_seconds"])
         self.deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
 
     def on_train_batch_begin(self, batch, logs=None):

@@ -3,16 +3,13 @@
 import json
 import pathlib
 import re
-import zipfile
 
 import keras
 import numpy as np
 
 from audiozoo.atomic import replacing
 from audiozoo.errors import TrainingError
-
-# What numpy and zipfile raise on a file that is cut, altered, or something else altogether.
-DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile)
+from audiozoo.foreign import npz_arrays, refused
 
 
 class Checkpoint:
@@ -52,16 +49,18 @@ class Checkpoint:
         """
         if not self.path.exists():
             return {}
-        try:
-            with np.load(self.path) as saved:
-                arrays = {name: saved[name] for name in saved.files}
-                progress = json.loads(str(arrays.pop("progress")))
-        except DAMAGE as error:
-            raise TrainingError(
-                f"checkpoint {str(self.path)!r} is damaged ({error}). Delete it to begin anew."
-            ) from error
+        with refused(TrainingError, f"checkpoint {str(self.path)!r} is damaged", "Delete it to begin anew."):
+            # It is not packed: unpacked it is as large as it is.
+            arrays = npz_arrays(self.path, most_bytes=self.path.stat().st_size)
+            progress = dict(json.loads(str(arrays.pop("progress"))))
         variables = self.variables()
-        differing = [n for n, v in variables.items() if n not in arrays or arrays[n].shape != tuple(v.shape)]
+        differing = [
+            name
+            for name, variable in variables.items()
+            if name not in arrays
+            or arrays[name].shape != tuple(variable.shape)
+            or arrays[name].dtype.kind not in "biufV"  # V: bfloat16, which numpy has no name for
+        ]
         if differing or len(arrays) != len(variables):
             raise TrainingError(
                 f"checkpoint {str(self.path)!r} belongs to another model: it differs in "

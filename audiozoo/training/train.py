@@ -13,6 +13,7 @@ from audiozoo.atomic import make_folder, replacing
 from audiozoo.data.audio_io import read_audio
 from audiozoo.data.pipelines import HeldOut, training_stream
 from audiozoo.errors import AudioError, DataError, InvalidPreset, TrainingError, one_line
+from audiozoo.foreign import json_object, refused
 from audiozoo.models import VAE, AdversarialModel, AudioModel
 from audiozoo.models.base import jit_choice
 from audiozoo.training.averaging import AveragedValidation, averaged_weights
@@ -132,7 +133,6 @@ def train(
         compile_for_training(model, settings)
         checkpoint = Checkpoint(out / "checkpoint.npz", model)
     restored = checkpoint.restore()
-    done = restored.get("epoch", 0)
 
     def save_best(logs):
         card = trained_card(preset, material, logs, initial)
@@ -166,6 +166,7 @@ def train(
         shown.append(LatentScatter(out, crops, items=items))
     # An epoch is kept before it is drawn.
     callbacks = [*spread.callbacks, *callbacks_of_learning(settings), keeper, *shown]
+    done = keeper.done
     if done < settings.epochs:
         with spread.running():
             model.fit(
@@ -341,13 +342,14 @@ def claim(out, kind, what, *, defaults=None):
     what = json.loads(json.dumps(what))  # tuples become lists, as they do on disk
     path = out / f"{kind}.json"
     if path.exists():
-        earlier = json.loads(path.read_text())
-        for part, values in (defaults or {}).items():
-            earlier[part] = values | earlier[part]
-        differing = list(differences(earlier, what))
+        with refused(TrainingError, f"{str(path)!r} is damaged", "Delete its folder to begin anew."):
+            earlier = json_object(path)
+            for part, values in (defaults or {}).items():
+                earlier[part] = values | earlier[part]
+            differing = list(differences(earlier, what))
         if differing:
             raise TrainingError(
-                f"out {str(out)!r} holds a {kind} with another {'; '.join(differing)}. "
+                f"out {str(out)!r} holds a {kind} with another {'; '.join(differing[:10])}. "
                 "Choose another folder, or delete it to begin anew."
             )
         return
@@ -363,4 +365,4 @@ def differences(earlier, now, prefix=""):
         if isinstance(after, dict):
             yield from differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            yield f"{prefix}{key} (was {before}, is {after})"
+            yield f"{prefix}{key:.80} (was {before!s:.80}, is {after!s:.80})"

@@ -10,6 +10,7 @@ import numpy as np
 
 from audiozoo.data.pipelines import training_pairs
 from audiozoo.errors import SearchError
+from audiozoo.foreign import content, refused
 from audiozoo.metrics import MelStatistics, frechet_distance_from_moments, kad, multi_scale_spectral_distance
 from audiozoo.models import VAE, AudioModel
 from audiozoo.training.callbacks import evenly
@@ -60,9 +61,10 @@ def best_epoch(run):
     Args:
         run: pathlib.Path, the folder of the run.
     """
-    with open(run / "history.jsonl", encoding="utf-8") as file:
-        history = [json.loads(line) for line in file]
-    return min(history, key=lambda entry: entry["val_loss"])
+    path = run / "history.jsonl"
+    with refused(SearchError, f"{str(path)!r} is damaged", "Delete its folder to do its trial anew."):
+        history = [json.loads(line) for line in content(path).splitlines()]
+        return min(history, key=lambda entry: entry["val_loss"])
 
 
 def score(objective, run, preset, crops):

@@ -6,6 +6,7 @@ whole or as it was before, and where several workers search, the trial of one th
 
 import contextlib
 import json
+import re
 import shutil
 import threading
 import time
@@ -15,7 +16,8 @@ import keras_tuner
 from keras_tuner.engine import trial as trial_module
 
 from audiozoo.atomic import make_folder, replacing
-from audiozoo.errors import OutputError
+from audiozoo.errors import OutputError, SearchError
+from audiozoo.foreign import refused
 
 Status = trial_module.TrialStatus
 
@@ -39,7 +41,11 @@ class Durable:
             draft.write_text(json.dumps(trial.get_state()))
 
     def reload(self):
-        super().reload()
+        with refused(SearchError, f"{self._project_dir!r} is damaged", "Choose another output folder."):
+            super().reload()
+            strange = [trial_id for trial_id in self.trials if not re.fullmatch(r"\w+", trial_id)]
+            if strange:  # a folder is named, and may be removed, by it
+                raise ValueError(f"a trial is named {strange[0]!r:.80}")
         for trial_id in sorted(set(self.trials) - set(self.start_order)):
             # Killed after the trial was noted and before the state was: it has not begun, and the state,
             # which does not know of it, will draw the same values again.

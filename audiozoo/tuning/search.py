@@ -17,6 +17,7 @@ from audiozoo import registry
 from audiozoo.arguments import check_range, check_whole
 from audiozoo.atomic import make_folder, replacing, replacing_folder
 from audiozoo.errors import InvalidPreset, OutputError, SearchError, one_line
+from audiozoo.foreign import content, json_object, refused
 from audiozoo.progress import counter
 from audiozoo.training.train import check_recipe, claim, material_for, train
 from audiozoo.tuning import objectives, report, space
@@ -319,9 +320,10 @@ def counted_start(run):
     """
     path = run / "starts.json"
     history = run / "history.jsonl"
-    epochs = len(history.read_text().splitlines()) if history.exists() else 0
-    before = json.loads(path.read_text()) if path.exists() else {"epochs": epochs, "starts": 0}
-    starts = before["starts"] if before["epochs"] == epochs else 0
+    with refused(SearchError, f"{str(run)!r} is damaged", "Delete that folder to begin its trial anew."):
+        epochs = len(content(history).splitlines()) if history.exists() else 0
+        before = json_object(path) if path.exists() else {"epochs": epochs, "starts": 0}
+        starts = int(before["starts"]) if before["epochs"] == epochs else 0
     if starts >= MOST_STARTS:
         raise SearchError(
             f"the process was killed {starts} times in epoch {epochs + 1} of it; perhaps memory was out"
@@ -337,7 +339,22 @@ def counted_start(run):
 def read_result(folder):
     """The result in the folder of a trial; None where it is not done."""
     path = Path(folder) / "result.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    with refused(SearchError, f"{str(path)!r} is damaged", "Delete its folder to do its trial anew."):
+        result = json_object(path)
+        if result["status"] == "done":
+            kinds = {"values": dict, "scores": list, "logs": dict}
+            numbers = [result["score"], *result["scores"], *result["logs"].values()]
+        else:
+            kinds, numbers = {"values": dict, "reason": str}, []
+        if not all(isinstance(result[name], kind) for name, kind in kinds.items()):
+            raise TypeError(
+                f"{', '.join(kinds)} must be {', '.join(kind.__name__ for kind in kinds.values())}"
+            )
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("scores and logs must be finite")
+    return result
 
 
 def finish(out, preset, objective, oracle, *, finished):

@@ -104,7 +104,7 @@ def test_the_clock_runs_in_training_alone_and_goes_on_where_it_was(tmp_path):
             pass
 
     notes = Notes()
-    restored = {"history": [{"epoch": 1, "core_seconds": 60.0, "loss": 2.0}]}
+    restored = {"epoch": 1, "history": [{"epoch": 1, "core_seconds": 60.0, "loss": 2.0}]}
     progress = Progress(tmp_path, notes, restored, save_best=lambda logs: None)
     for batch in range(2):
         progress.on_train_batch_begin(batch)
