@@ -126,7 +126,7 @@ def layer_groups(file):
 
 
 def listed(group, name):
-    """A list of names, which Keras cut into several where it was too long for one; None if there is none."""
+    """A list of names, each once, or None. Keras cut it into several where it was too long for one."""
     if name in group.attrs:
         parts = [group.attrs[name]]
     else:
@@ -135,7 +135,8 @@ def listed(group, name):
             parts.append(group.attrs[f"{name}{len(parts)}"])
         if not parts:
             return None
-    return [word.decode() if isinstance(word, bytes) else str(word) for part in parts for word in part]
+    words = (word.decode() if isinstance(word, bytes) else str(word) for part in parts for word in part)
+    return list(dict.fromkeys(words))
 
 
 def child(group, name):

@@ -1,6 +1,7 @@
 """Folders of records: an index that says what it likes, shards as a disk or an enemy leaves them."""
 
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -294,8 +295,6 @@ FORGED = [
 
 def forged(path, content):
     """A shard of this content, and an index that says so."""
-    import hashlib
-
     path.write_bytes(content)
     values = json.loads(json.dumps(index()))
     values["shards"][0] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
