@@ -1,6 +1,7 @@
 # make demo   turn a singing voice into a violin, into demo/
 # make test   run the default suite on TensorFlow, JAX and PyTorch
 # make fuzz   try fifty times as many damaged and hostile files on every reader as the default suite does
+# make test-devices   train every family on four virtual devices, and as docs/scaling.md does on many machines
 # make docs   build the site of the documents, with sounds, into site/
 # make lint   what .ci/run checks besides the tests
 # make clean  remove everything that these commands made
@@ -14,7 +15,7 @@ PYTHON = python3
 BIN = .venv/bin
 
 .NOTPARALLEL:
-.PHONY: help demo test fuzz docs lint clean test-tfio test-tfa
+.PHONY: help demo test fuzz docs lint clean test-devices test-tfio test-tfa
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -27,6 +28,9 @@ test: .venv/.installed-for-tests
 
 fuzz: .venv/.installed-for-tests
 	AUDIOZOO_FUZZ=50 $(BIN)/pytest tests/fuzz
+
+test-devices: .venv/.installed-for-tests
+	$(BIN)/pytest -n 0 tests/training/long_devices.py
 
 docs: .venv/.installed-for-docs
 	$(BIN)/python docs/make_examples.py

@@ -318,6 +318,7 @@ def train(
         str, typer.Option(metavar="PATTERN", help="Recordings by whose end the best epoch is chosen.")
     ] = "*",
     seed: Annotated[int | None, typer.Option(min=0, help="By default the preset's.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="GPUs that share every batch.")] = 1,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="One step of the real thing, to see that it runs.")
     ] = False,
@@ -337,6 +338,7 @@ def train(
         initial=initial,
         validation_files=validation_files,
         seed=seed,
+        devices=devices,
         smoke=smoke,
         progress=not as_json,
     )

@@ -20,6 +20,7 @@ from benchmarks import (
     pitch,
     quality,
     report,
+    scaling,
     scoring,
     tables,
     throughput,
@@ -39,6 +40,7 @@ app.command("variants")(variants.main)
 app.command("export")(export.main)
 app.command("frechet")(frechet.main)
 app.command("package")(package.main)
+app.command("scaling")(scaling.main)
 app.command("scoring")(scoring.main)
 app.command("inversion")(inversion.main)
 app.command("pitch")(pitch.main)

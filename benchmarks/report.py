@@ -182,6 +182,15 @@ EXPORT_COLUMNS = (
     ("difference from the model", "largest_difference", ".1e"),
     ("times as fast as Keras", "times_as_fast_as_baseline", ".2f"),
 )
+SCALING_COLUMNS = (
+    ("interconnect, assumed", "interconnect", ""),
+    ("GB/s, assumed", "assumed_gigabytes_per_second", ".4g"),
+    ("devices", "devices", ""),
+    ("step / ms", "step_milliseconds", ".0f"),
+    ("times as fast", "times_as_fast", ".2f"),
+    ("of the ideal", "share_of_ideal", ".0%"),
+    ("of the ideal, whole batches", "share_of_ideal_with_whole_batches", ".1%"),
+)
 DATA_WAYS = {"cache": "int16 cache", "records": "records at any place", "stream": "records streamed"}
 INVERSION_COLUMNS = (
     ("from", "source", ""),
@@ -234,6 +243,11 @@ def with_motion_tables(tutorial):
 def with_export_table(page):
     """The text of docs/export.md with its table of files made anew."""
     return between(page, "<!-- export:begin -->", export_table(), "<!-- export:end -->")
+
+
+def with_scaling_tables(page):
+    """The text of docs/scaling.md with its tables of steps on several devices made anew."""
+    return between(page, "<!-- scaling:begin -->", "\n\n".join(scaling_findings()), "<!-- scaling:end -->")
 
 
 def with_data_tables(page):
@@ -303,6 +317,7 @@ TUTORIALS = {
     "docs/cmelgan.md": with_cmelgan_table,
     "docs/pitch.md": with_pitch_table,
     "docs/export.md": with_export_table,
+    "docs/scaling.md": with_scaling_tables,
     "docs/data.md": with_data_tables,
     "docs/melnet.md": with_melnet_table,
 }
@@ -349,6 +364,7 @@ def results_page():
         *frechet_section(),
         *data_section(),
         *export_section(),
+        *scaling_section(),
         *inversion_section(),
         *pitch_section(),
         *vocoder_section(),
@@ -682,6 +698,83 @@ def frechet_section():
             f"{score}, {part}" for score in ("FID", "FID-infinity", "KAD") for part in ("test", "training")
         ]
         yield table(["drawn by", *headings, "failed"], rows)
+
+
+def scaling_section():
+    """Training steps on several devices: what was measured, and what it would be elsewhere."""
+    if results.names("scaling_*"):
+        yield "## Several devices"
+        yield from scaling_findings()
+
+
+def scaling_findings():
+    """The same, for the page in docs."""
+    found = {name.removeprefix("scaling_"): results.read(name).values for name in results.names("scaling_*")}
+    rows = [(backend, row) for backend, values in found.items() for row in values["rows"]]
+    if not rows:
+        return
+    yield (
+        "Measured: core milliseconds of a step of a whole batch, of a half and of a quarter on one device; "
+        "and of a step on 2 and on 4 virtual devices that share the core, beside what the formula says of "
+        "them: all shares, one after the other, and the sum of the gradients."
+    )
+    headings = ["preset", "backend", "batch", "whole", "half", "quarter", "gradient / MB"]
+    headings += ["2 devices", "formula", "4 devices", "formula"]
+    yield table(headings, [scaling_row(backend, row) for backend, row in rows])
+    yield (
+        "The sum of a tensor over virtual devices is a copy through this core's memory: its bandwidth "
+        "belongs to the formula's values above and to no interconnect."
+    )
+    links = [(backend, *item) for backend, values in found.items() for item in values["all_reduce"].items()]
+    units = {"bytes_per_second": 1e-9, "latency_seconds": 1e3}
+    sums = [
+        [backend, count, *(shown(factor * link[key], ".2f") for key, factor in units.items())]
+        for backend, count, link in links
+    ]
+    yield table(["backend", "virtual devices", "GB/s", "latency / ms"], sums)
+    yield (
+        "Predicted, and not measured: the same batch shared by devices of which each is as fast as this "
+        "core, behind an interconnect whose speed is that of its data sheet; in the last column each device "
+        "has a whole batch."
+    )
+    predicted = [
+        [row["preset"], backend, *(shown(each[key], form) for _, key, form in SCALING_COLUMNS)]
+        for backend, row in rows
+        for each in map(in_units, row["predictions"])
+    ]
+    yield table(["preset", "backend", *(heading for heading, _, _ in SCALING_COLUMNS)], predicted)
+    sizes = {name: size for values in found.values() for name, size in values["gradient_bytes"].items()}
+    if sizes:
+        yield "Gradients that every step sends around, of the presets that can be trained:"
+        yield table(
+            ["preset", "MB"], [[f"`{name}`", shown(1e-6 * size, ".1f")] for name, size in sizes.items()]
+        )
+
+
+def scaling_row(backend, row):
+    """What was measured of a preset's step."""
+    milliseconds = [1e3 * row["compute_core_seconds"][parts] for parts in ("1", "2", "4")]
+    virtual = [
+        1e3 * each[key]
+        for each in row["virtual"]
+        for key in ("measured_core_seconds", "predicted_core_seconds")
+    ]
+    return [
+        row["preset"],
+        backend,
+        row["batch_size"],
+        *(shown(number, ".0f") for number in milliseconds),
+        shown(1e-6 * row["gradient_bytes"], ".1f"),
+        *(shown(number, ".0f") for number in virtual),
+    ]
+
+
+def in_units(prediction):
+    """A prediction in the units of its table."""
+    return prediction | {
+        "assumed_gigabytes_per_second": 1e-9 * prediction["assumed_bytes_per_second"],
+        "step_milliseconds": 1e3 * prediction["step_seconds"],
+    }
 
 
 def data_section():

@@ -307,11 +307,12 @@ def test_train_takes_its_settings_from_the_preset(zoo, trainer, run, tmp_path):
     assert str(settings.pop("out")) == "runs/recipe"
     assert settings.pop("progress") is True
     unset = dict.fromkeys(("epochs", "max_minutes", "initial", "seed"))
-    assert settings == unset | {"monitor": (), "validation_files": "*", "smoke": False}
+    assert settings == unset | {"monitor": (), "validation_files": "*", "devices": 1, "smoke": False}
 
 
 def test_train_passes_every_option_on(zoo, trainer, run, tmp_path):
-    numbers = ["--epochs", "5", "--max-minutes", "1.5", "--seed", "7", "--validation-files", "*double*"]
+    numbers = ["--epochs", "5", "--max-minutes", "1.5", "--seed", "7", "--devices", "4"]
+    numbers += ["--validation-files", "*double*"]
     files = ["--from", "ddsp_violin", "--out", tmp_path / "out", "--monitor", "a.wav", "--monitor", "b.wav"]
     status, out, _ = run(
         "train", zoo / "recipe.yaml", "--data", tmp_path, *numbers, *files, "--smoke", "--json"
@@ -324,6 +325,7 @@ def test_train_passes_every_option_on(zoo, trainer, run, tmp_path):
     assert [path.name for path in settings.pop("monitor")] == ["a.wav", "b.wav"]
     assert settings.pop("initial") == "ddsp_violin"
     assert settings.pop("validation_files") == "*double*"
+    assert settings.pop("devices") == 4
     assert settings == {"epochs": 5, "max_minutes": 1.5, "seed": 7, "smoke": True, "progress": False}
 
 

@@ -134,15 +134,24 @@ def training_pairs(batch):
     """
     name = next(name for name in TARGETS if name in batch)
     inputs = {key: value for key, value in batch.items() if key != name}
-    return inputs or {name: batch[name]}, batch[name]
+    # The target in memory of its own: on several devices TensorFlow takes arrays over without a copy, and
+    # computes in the memory of one that nothing reads any more, whatever else lies there.
+    return inputs or {name: batch[name]}, batch[name].copy()
 
 
 class HeldOut(keras.utils.PyDataset):
-    """What is held out as ``(inputs, target)`` batches, in order, for ``fit(validation_data=...)``."""
+    """What is held out as ``(inputs, target)`` batches, in order, for ``fit(validation_data=...)``.
 
-    def __init__(self, crops):
+    Args:
+        crops: with ``validation_places``, ``collate`` and ``batch_size``.
+        multiple_of: number of devices that share every batch; the last items are left out where their number
+            is no multiple of it.
+    """
+
+    def __init__(self, crops, *, multiple_of=1):
         super().__init__()
-        self.crops, self.places = crops, crops.validation_places()
+        places = crops.validation_places()
+        self.crops, self.places = crops, places[: len(places) // multiple_of * multiple_of]
 
     def __len__(self):
         return -(-len(self.places) // self.crops.batch_size)

@@ -3,9 +3,9 @@
 Paper: Goodfellow et al. (2014), Generative Adversarial Networks, arXiv:1406.2661.
 
 Keras's own examples of adversarial training override ``train_step``, once for each backend. This is the
-recipe with which ``compute_loss`` alone is enough, for others to copy:
+recipe with which ``batch_loss`` alone is enough, for others to copy:
 
-1. ``call`` is the generator, so ``fit`` hands its output to ``compute_loss`` as ``y_pred``.
+1. ``call`` is the generator, so ``fit`` hands its output to ``batch_loss`` as ``y_pred``.
 2. The discriminator learns from the target and from ``stop_gradient(y_pred)``, as one batch, so that its
    weights are read, and their gradients summed, once: no gradient of its loss reaches the generator.
 3. The generator learns from the discriminator called a second time, on ``y_pred`` itself, with its weights
@@ -116,10 +116,8 @@ class AdversarialModel(AudioModel, abstract=True):
             self.make_train_function(force=True)
             self.make_test_function(force=True)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def batch_loss(self, x, y, y_pred, *, training):
         """The losses of both parts, as the head of this file says; what they are goes to the log."""
-        if sample_weight is not None:
-            raise ValueError("sample_weight must be None: every item counts the same. Draw some more often.")
         y = ops.convert_to_tensor(y)
         reconstruction = self.reconstruction_loss(y, y_pred)
         self.track(reconstruction_loss=reconstruction)

@@ -68,7 +68,46 @@ class AudioModel(keras.Model):
         return {"name": self.name} | {name: getattr(self, name) for name in self.argument_names()}
 
     def training_loss(self):
-        """The loss to compile with, or None where ``compute_loss`` is the model's own."""
+        """The loss to compile with, or None where the model has a ``batch_loss``."""
+
+    def batch_loss(self, x, y, y_pred, *, training):
+        """What is minimised, where that is more than a loss to compile with: a mean over a batch.
+
+        Under TensorFlow's ``MirroredStrategy`` it is called on each device's share of the batch, and the mean
+        of the shares counts. What is no sum over items needs ``whole_batch_mean``.
+
+        Args:
+            x, y: inputs and target.
+            y_pred: what the model returned.
+            training: False for what is held out.
+
+        Returns:
+            Scalar.
+        """
+        raise NotImplementedError
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The ``batch_loss`` of a model that has one, otherwise what it was compiled with."""
+        if type(self).batch_loss is AudioModel.batch_loss:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        if sample_weight is not None:
+            raise ValueError("sample_weight must be None: every item counts the same. Draw some more often.")
+        loss = self.batch_loss(x, y, y_pred, training=training)
+        # Keras adds the gradients of all replicas, and divides by their number no loss but its own.
+        return loss / self.replicas if self.replicas > 1 else loss
+
+    @property
+    def replicas(self):
+        """Among how many devices each batch is divided before the model sees it.
+
+        1 but for TensorFlow's strategies: where JAX divides a batch, the model still sees the whole.
+        """
+        strategy = getattr(self, "distribute_strategy", None)
+        return strategy.num_replicas_in_sync if strategy else 1
+
+    def whole_batch_mean(self, mean):
+        """Of a mean over a share of a batch, that over the whole batch; gradients flow to every share."""
+        return ops.moments(mean[None], axes=[0], synchronized=True)[0] if self.replicas > 1 else mean
 
     def adapt(self, batches):
         """Measure what the model must know of its training set beforehand; most models nothing.
@@ -260,7 +299,7 @@ def jit_choice(model):
     Keras leaves XLA off under TensorFlow where there is no GPU. There it makes a training step of the DDSP
     decoder a quarter faster and its synthesis three times.
     """
-    if keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow" or model.replicas > 1:  # XLA cannot reach other devices there
         return "auto"
     compiles = model.gains_from_xla and all(layer.supports_jit for layer in model._flatten_layers())
     return compiles or "auto"

@@ -135,7 +135,7 @@ class CompactVAE(AudioModel):
         output = self.inner.decoder_output(latent, items.shape[1:])
         return {"output": output, "mean": small, "log_variance": ops.log(variance)}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def batch_loss(self, x, y, y_pred, *, training):
         raise TrainingError(
             "a compact model is not trained. Train the model that it was made from, and compact it anew."
         )

@@ -455,10 +455,8 @@ class MelNet(SpectrogramGenerator):
 
     # --- Training ---
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def batch_loss(self, x, y, y_pred, *, training):
         """Negative log-likelihood of the standardised spectrogram, nats per number of the learned tiers."""
-        if sample_weight is not None:
-            raise ValueError("sample_weight must be None: every item counts the same. Draw some more often.")
         values = self.tiers_of(self.transform.standardised(y))
         parameters = self.tiers_of(y_pred)
         total, count = 0.0, 0

@@ -255,10 +255,8 @@ class MelNetSeed(SpectrogramGenerator):
         means, deviations, weights = self.mixtures(numbers)
         return ops.sum(means * weights, axis=-1) + ops.sum(deviations * weights, axis=-1) * noise
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def batch_loss(self, x, y, y_pred, *, training):
         """As published: of every frame but the first, with a floor under densities and weights."""
-        if sample_weight is not None:
-            raise ValueError("sample_weight must be None: every item counts the same. Draw some more often.")
         target = self.power(y)[:, 1:, :, None]
         means, variances, weights = self.mixtures(y_pred)
         densities = ops.exp(-0.5 * ops.square(target - means) / variances) / ops.sqrt(2.0 * np.pi * variances)

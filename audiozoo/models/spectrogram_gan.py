@@ -94,10 +94,10 @@ class SpectrogramGAN(SpectrogramGenerator, AdversarialModel, abstract=True):
     def call(self, inputs, training=False):
         return self.generator(inputs["noise"], inputs["label"], training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def batch_loss(self, x, y, y_pred, *, training):
         """As ``AdversarialModel``; the target is a log-mel spectrogram, not yet standardised."""
         y = self.as_output(ops.convert_to_tensor(y))
-        return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        return super().batch_loss(x, y, y_pred, training=training)
 
     def discriminator_inputs(self, items, inputs):
         return {"spectrogram": items, "label": inputs["label"]}

@@ -152,14 +152,14 @@ class VAE(AudioModel, abstract=True):
         output = self.decoder_output(latent, items.shape[1:], training=training)
         return {"output": output, "mean": mean, "log_variance": log_variance}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def batch_loss(self, x, y, y_pred, *, training):
         """``reconstruction + beta_now * KL`` with free bits; what it consists of goes to the log."""
-        if sample_weight is not None:
-            raise ValueError("sample_weight must be None: every item counts the same. Draw some more often.")
         reconstruction = self.reconstruction_error(ops.cast(y, "float32"), y_pred)
-        kl = kl_per_dimension(y_pred["mean"], y_pred["log_variance"])
+        kl = self.whole_batch_mean(kl_per_dimension(y_pred["mean"], y_pred["log_variance"]))
         means = ops.reshape(y_pred["mean"], (-1, y_pred["mean"].shape[-1]))
-        active = ops.cast(ops.var(means, axis=0) > ACTIVE_VARIANCE, "float32")
+        distances = ops.square(means - self.whole_batch_mean(ops.mean(means, axis=0)))
+        variances = self.whole_batch_mean(ops.mean(distances, axis=0))
+        active = ops.cast(variances > ACTIVE_VARIANCE, "float32")
         self.reconstruction_metric.update_state(reconstruction)
         self.kl_metric.update_state(ops.sum(kl))
         self.active_metric.update_state(ops.sum(active))

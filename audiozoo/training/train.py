@@ -28,6 +28,7 @@ from audiozoo.training.callbacks import (
     Viewing,
 )
 from audiozoo.training.checkpoint import Checkpoint
+from audiozoo.training.devices import Devices, check_divisible, devices_for
 from audiozoo.training.material import MATERIALS
 from audiozoo.training.schedule import WarmupThenDecay
 from audiozoo.zoo import load
@@ -50,6 +51,7 @@ def train(
     initial=None,
     validation_files="*",
     seed=None,
+    devices=1,
     smoke=False,
     examples=True,
     progress=True,
@@ -77,6 +79,9 @@ def train(
             of the others is not trained on either, so that it can be judged too. For a model that trains on
             clips every file that is held out counts.
         seed: of the initial weights and the batches, instead of the preset's.
+        devices: how many GPUs of this machine share every batch, or TPUs, or CPU devices where there is
+            neither (``devices.available``); their number divides the preset's ``batch_size``. It may change
+            when a run is resumed.
         smoke: one step, everything else as in a real run, in the folder ``smoke`` within ``out``.
         examples: write something to hear and to see after each epoch; False where many short runs are judged
             by numbers.
@@ -91,7 +96,8 @@ def train(
         DataError: no usable recording, none long enough, or none named by ``validation_files``.
         TrainingError: ``epochs`` or ``seed`` is out of range, ``initial`` has another configuration, there is
             a ``monitor`` for a model that makes nothing of a recording, ``out`` holds a run with other
-            settings or a damaged checkpoint, or the loss is not finite.
+            settings or a damaged checkpoint, the loss is not finite, or this cannot be trained on so many
+            ``devices``.
         OutputError: ``out`` cannot be written.
     """
     began = time.monotonic()
@@ -101,6 +107,7 @@ def train(
         raise InvalidPreset(f"preset {preset.name!r} has no train section, so it cannot be trained. Add one.")
     changes = {"epochs": epochs, "seed": seed} | ({"epochs": 1, "steps_per_epoch": 1} if smoke else {})
     settings = changed_settings(preset.train, changes)
+    spread = devices_for(devices, settings)  # before anything is computed
     config = full_config(preset)
     kind = AudioModel.architectures[preset.architecture].trains_on
     if kind in MAKES_NOTHING_OF_A_RECORDING and monitor:
@@ -117,13 +124,14 @@ def train(
     out = make_folder(pathlib.Path(out) / "smoke" if smoke else out)
 
     keras.utils.set_random_seed(settings.seed)
-    model = new_model(preset, data, material)
+    model = new_model(preset, data, material, spread)
     if initial is not None:
         begin_with(model, initial, given=material.config)
     claim_folder(out, preset, settings, material.files, initial, validation_files)
 
-    compile_for_training(model, settings)
-    checkpoint = Checkpoint(out / "checkpoint.npz", model)
+    with spread.building():
+        compile_for_training(model, settings)
+        checkpoint = Checkpoint(out / "checkpoint.npz", model)
     restored = checkpoint.restore()
 
     def save_best(logs):
@@ -131,7 +139,12 @@ def train(
         with averaged_weights(model):
             model.save_to_preset(out / "preset", name=preset.name, card=card, train=settings)
 
-    held_out = HeldOut(crops)
+    held_out = HeldOut(crops, multiple_of=spread.count)
+    if not len(held_out) and len(HeldOut(crops)):
+        raise TrainingError(
+            f"devices is {devices}, more than the {len(crops.validation_places())} items that are held out. "
+            "Train on fewer devices, or hold out more."
+        )
     example = held_out[0] if len(held_out) else None
     keeper = Progress(
         out,
@@ -151,19 +164,21 @@ def train(
     if examples and isinstance(model, VAE):
         items = SCATTERED_IMAGES if kind == "images" else SCATTERED_CLIPS
         shown.append(LatentScatter(out, crops, items=items))
-    callbacks = [*callbacks_of_learning(settings), keeper, *shown]  # an epoch is kept before it is drawn
+    # An epoch is kept before it is drawn.
+    callbacks = [*spread.callbacks, *callbacks_of_learning(settings), keeper, *shown]
     done = keeper.done
     if done < settings.epochs:
-        model.fit(
-            training_stream(crops, first_step=done * settings.steps_per_epoch),
-            validation_data=held_out if len(held_out) else None,
-            epochs=settings.epochs,
-            initial_epoch=done,
-            steps_per_epoch=settings.steps_per_epoch,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose="auto" if progress else 0,
-        )
+        with spread.running():
+            model.fit(
+                training_stream(crops, first_step=done * settings.steps_per_epoch),
+                validation_data=held_out if len(held_out) else None,
+                epochs=settings.epochs,
+                initial_epoch=done,
+                steps_per_epoch=settings.steps_per_epoch,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose="auto" if progress else 0,
+            )
     last = keeper.history[-1]
     return {
         "loss": last["loss"],
@@ -196,10 +211,12 @@ def material_for(preset, data, settings, *, validation_files="*", progress=True)
     return prepare(data, full_config(preset), settings, validation_files=validation_files, progress=progress)
 
 
-def new_model(preset, data, material):
+def new_model(preset, data, material, spread=Devices()):  # noqa: B008  (frozen)
     """An untrained model of a preset, with what its data give. Raises DataError where that is nothing."""
-    model = AudioModel.architectures[preset.architecture](**(preset.config | material.config))
+    with spread.building():
+        model = AudioModel.architectures[preset.architecture](**(preset.config | material.config))
     model.preset = preset
+    check_divisible(model)
     try:
         model.adapt(material.crops.batch(step) for step in range(ADAPT_BATCHES))
     except AudioError as error:
