@@ -24,7 +24,7 @@ from audiozoo.data.clips import Clip, read_files, recording_of, split_by_label
 from audiozoo.data.datasets import audio_paths
 from audiozoo.data.features import Features, Recording, cached_recording
 from audiozoo.data.freesound import free_loops, is_freesound
-from audiozoo.data.pipelines import held_out_from, training_pairs
+from audiozoo.data.pipelines import held_out_from
 from audiozoo.data.shards import (
     AGAIN,
     FEATURES,
@@ -612,7 +612,8 @@ def parser(settings, told):
         found = tf.io.parse_example(examples, spec)
         samples = tf.io.decode_raw(found.pop("audio"), tf.int16, little_endian=True)
         samples = tf.ensure_shape(samples, (None, settings.clip_samples))
-        return training_pairs(found | {"audio": tf.cast(samples, tf.float32) * found.pop("gain")[:, None]})
+        audio = tf.cast(samples, tf.float32) * found.pop("gain")[:, None]
+        return found or {"audio": audio}, audio  # as ``training_pairs`` of arrays, which can be copied
 
     return parse
 
