@@ -35,8 +35,10 @@ SETTINGS = {
 KILLED = """
 import io, os, signal, sys
 import numpy as np
+from audiozoo.models import DDSPDecoder
 from audiozoo.training import callbacks, train
 preset, data, out, where = sys.argv[1:]
+DDSPDecoder.gains_from_xla = False
 
 def die(*ignored):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -68,8 +70,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once(folder):
-    """JAX compiles the same step in every run and every process; a cache on disk halves the time."""
+    """JAX compiles the same step in every run and every process; a cache on disk halves the time.
+
+    TensorFlow compiles nothing: no run here is long enough to gain from it.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DDSPDecoder, "gains_from_xla", False)
         if keras.backend.backend() == "jax":
             import jax
 
