@@ -4,6 +4,7 @@ What a decoder stumbles over has no common base and no list (``struct.error``, `
 ``RecursionError``, ``MemoryError`` ...). Whatever it is, it becomes one error of ours, which names the file.
 """
 
+import itertools
 import json
 import os
 import stat
@@ -15,6 +16,7 @@ from typing import Any
 from audiozoo.errors import AudioZooError, one_line
 
 MOST_TEXT_BYTES = 1 << 28  # of a JSON or a table: half an hour of two hands at 60 frames a second has 1 << 27
+PIECE_BYTES = 1 << 20  # read at once
 
 
 @contextmanager
@@ -62,7 +64,9 @@ def content(path: str | os.PathLike, *, most_bytes: int = MOST_TEXT_BYTES) -> by
     if reason:
         raise OSError(f"it {reason}")
     with open(path, "rb") as file:
-        data = file.read(most_bytes + 1)  # not by its size, which a file of the system does not tell
+        # Not by its size, which a file of the system does not tell; nor into memory for the most.
+        pieces = iter(lambda: file.read(PIECE_BYTES), b"")
+        data = b"".join(itertools.islice(pieces, most_bytes // PIECE_BYTES + 1))
     if len(data) > most_bytes:
         raise OSError(f"it has more than {most_bytes} bytes")
     return data

@@ -8,13 +8,9 @@ be read for all that.
 import os
 from pathlib import Path
 
-from audiozoo.errors import (
-    AudioZooError,
-    IncompatiblePreset,
-    WeightsCorrupt,
-    WeightsUnavailable,
-    one_line,
-)
+from audiozoo.errors import IncompatiblePreset, WeightsCorrupt, WeightsUnavailable
+from audiozoo.foreign import refused
+from audiozoo.weights import check_hdf5
 
 SHORTEST = 1e-6  # TensorFlow Addons divides by no less than this
 OURS = {"scale": "gamma", "shift": "beta"}  # our names for what Keras calls otherwise
@@ -47,16 +43,14 @@ def read_keras2_weights(path):
         raise WeightsUnavailable(
             f"no file at {path}. Give the path of an .h5 that model.save_weights or model.save wrote."
         )
-    try:
-        with h5py.File(path) as file:
-            layers = by_layer(arrays_of(file, path))
+    with (
+        refused(WeightsCorrupt, f"{path} is no complete .h5 file of Keras 2", "Copy or save it again."),
+        open(path, "rb") as source,
+    ):
+        check_hdf5(source, finite=False)  # what an optimizer remembered may be anything
+        with h5py.File(source) as file:
+            layers = by_layer(arrays_of(file, room=os.path.getsize(path)))
         return {name: plain(arrays, name, path) for name, arrays in layers.items()}
-    except AudioZooError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise WeightsCorrupt(
-            f"{path} is no complete .h5 file of Keras 2 ({one_line(error)}). Copy or save it again."
-        ) from error
 
 
 def load_keras2_weights(target, path, *, names=None):
@@ -116,24 +110,23 @@ def load_keras2_weights(target, path, *, names=None):
 # --- The file ---
 
 
-def layer_groups(file, path):
-    """Name and group of every layer. Raises WeightsCorrupt for what is no file of Keras 2."""
-    weights = child(file, "model_weights", path) if "model_weights" in file else file
+def layer_groups(file):
+    """Name and group of every layer. Raises ValueError for what is no file of Keras 2."""
+    weights = file.get("model_weights", file)
     names = listed(weights, "layer_names")
     if names is None:
         newer = "layers" in weights or "_layer_checkpoint_dependencies" in weights
         is_it = "of the newer format, which model.load_weights reads" if newer else "something else"
-        raise WeightsCorrupt(
-            f"{path} must be an .h5 file that model.save_weights or model.save of Keras 2 wrote; it is "
-            f"{is_it}."
+        raise ValueError(
+            f"it must be one that model.save_weights or model.save of Keras 2 wrote; it is {is_it}"
         )
     rest = "top_level_model_weights"  # of a subclassed model, beside its layers
     names += [rest] if rest in weights and rest not in names else []
-    return [(name, child(weights, name, path)) for name in names]
+    return [(name, child(weights, name)) for name in names]
 
 
 def listed(group, name):
-    """A list of names, which Keras cut into several where it was too long for one; None if there is none."""
+    """A list of names, each once, or None. Keras cut it into several where it was too long for one."""
     if name in group.attrs:
         parts = [group.attrs[name]]
     else:
@@ -142,40 +135,42 @@ def listed(group, name):
             parts.append(group.attrs[f"{name}{len(parts)}"])
         if not parts:
             return None
-    return [word.decode() if isinstance(word, bytes) else str(word) for part in parts for word in part]
+    words = (word.decode() if isinstance(word, bytes) else str(word) for part in parts for word in part)
+    return list(dict.fromkeys(words))
 
 
-def child(group, name, path):
-    """What lies in a group at ``name``, a path: in this file, not in another one that it points to."""
-    import h5py
-
-    for part in name.split("/"):
-        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            raise WeightsCorrupt(f"{path} lacks {name!r}, or has it in another file. Copy or save it again.")
-        group = group[part]
-    return group
+def child(group, name):
+    """What lies in a group at ``name``. Raises ValueError if nothing does."""
+    if name not in group:
+        raise ValueError(f"it lacks {name!r}")
+    return group[name]
 
 
-def arrays_of(file, path):
-    """``(layer, name, array)`` of every weight. Raises WeightsCorrupt for what cannot be one."""
+def arrays_of(file, *, room):
+    """``(layer, name, array)`` of every weight.
+
+    Args:
+        file: that is open.
+        room: bytes of it. Its arrays together have no more: Keras packs nothing.
+
+    Raises:
+        ValueError: one cannot be a weight.
+    """
     import h5py
     import numpy as np
 
-    found, room = (
-        [],
-        os.path.getsize(path),
-    )  # Keras packs nothing: together they are no larger than their file
-    for layer, group in layer_groups(file, path):
+    found = []
+    for layer, group in layer_groups(file):
         for name in listed(group, "weight_names") or ():
-            array = child(group, name, path)
-            sound = isinstance(array, h5py.Dataset) and array.dtype.kind in "fiub"
-            room -= array.nbytes if sound else 0
-            if not sound or array.external or array.is_virtual or room < 0:
-                raise WeightsCorrupt(f"{path}: {name!r} is no array as Keras 2 wrote them. Save it again.")
+            array = child(group, name)
+            room -= array.nbytes if isinstance(array, h5py.Dataset) else room + 1
+            if room < 0:
+                raise ValueError(f"{name!r} is no array as Keras 2 wrote them")
             array = array[()]
+            with np.errstate(over="ignore"):
+                array = np.asarray(array, "float32" if array.dtype.kind == "f" else None)
             if not np.all(np.isfinite(array)):
-                raise WeightsCorrupt(f"{path}: {name!r} is not finite throughout. Take an earlier file.")
-            array = np.asarray(array, "float32" if array.dtype.kind == "f" else None)
+                raise ValueError(f"{name!r} is not finite throughout")
             found.append((layer, name.removesuffix(":0"), array))
     return found
 
@@ -206,13 +201,13 @@ def plain(arrays, name, path):
     normalised = "recurrent_kernel" if "recurrent_kernel" in own else "kernel"
     g, v = own.pop("g"), own.pop(normalised, None)
     if v is None or np.shape(g) != v.shape[-1:]:
-        raise WeightsCorrupt(f"{path}: layer {name!r} has no kernel for its g. Save it again.")
+        raise ValueError(f"layer {name!r} has no kernel for its g")
     length = norms(v)
     if not own.pop("initialized", True):  # g holds nothing yet
         if by_data:
             raise WeightsUnavailable(
-                f"{path}: layer {name!r} was saved before its first call, which was to choose its weights by "
-                "data. Call the model on data where it was made, and save it again."
+                f"{path}: layer {name!r:.200} was saved before its first call, which was to choose its "
+                "weights by data. Call the model on data where it was made, and save it again."
             )
         g = length
     g = g * np.minimum(1.0, length / SHORTEST)

@@ -149,7 +149,7 @@ def test_what_is_no_file_of_keras_2_is_refused(tmp_path):
     refused(WeightsCorrupt, "a.h5 is no complete .h5 file of Keras 2.*Copy or save it again", path)
     with h5py.File(path, "w") as file:
         file["numbers"] = [1, 2]
-    refused(WeightsCorrupt, "must be an .h5 file that model.save_weights.*something else", path)
+    refused(WeightsCorrupt, "must be one that model.save_weights.*something else", path)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     model.save_weights(tmp_path / "new.weights.h5")
     refused(
@@ -200,7 +200,7 @@ def test_arrays_from_elsewhere_and_of_pretended_size_are_refused(tmp_path):
         with h5py.File(path, "a") as file:
             del file["model_weights/a/a/kernel:0"]
             make(file["model_weights/a/a"])
-        refused(WeightsCorrupt, "is no array as Keras 2 wrote|has it in another file", path)
+        refused(WeightsCorrupt, "lies in another file|unpacks to|refers to elsewhere|no numbers", path)
 
 
 def test_values_and_kernels_that_make_no_sense_are_refused(tmp_path):

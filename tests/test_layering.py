@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "progress": set(),
     "registry": FOUNDATION,
     "weights": FOUNDATION | {"registry"},
-    "keras2_weights": {"errors"},
+    "keras2_weights": FOUNDATION | {"weights"},
     "dsp": {"errors"},
     "layers": NUMERICAL,
     "losses": NUMERICAL,

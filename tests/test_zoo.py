@@ -173,10 +173,6 @@ def test_weights_of_ones_own_that_are_missing_or_damaged_or_of_another_shape(zoo
         audiozoo.load("small", weights=tmp_path / "wide.weights.h5")
     with h5py.File(tmp_path / "foreign.weights.h5", "w") as file:
         file["numbers"] = np.arange(3)
-    with pytest.raises(
-        IncompatiblePreset, match="DDSPDecoder with num_units=24. Leave that out, or pass weig"
-    ):
-        audiozoo.load("small", num_units=24)
     with pytest.raises(IncompatiblePreset, match="foreign.weights.h5 does not fit DDSPDecoder"):
         audiozoo.load("small", weights=tmp_path / "foreign.weights.h5")
 
@@ -189,7 +185,7 @@ def test_weights_that_are_no_path_are_refused(zoo, weights):
 
 def test_an_override_that_changes_shapes_says_what_to_do(zoo):
     with pytest.raises(
-        IncompatiblePreset, match="With num_units=24 .* leave that out, or pass weights=False"
+        IncompatiblePreset, match="DDSPDecoder with num_units=24. Leave that out, or pass weights=False"
     ):
         audiozoo.load("small", num_units=24)
 

@@ -24,8 +24,9 @@ from audiozoo.data.clips import Clip, read_files, recording_of, split_by_label
 from audiozoo.data.datasets import audio_paths
 from audiozoo.data.features import Features, Recording, cached_recording
 from audiozoo.data.freesound import free_loops, is_freesound
-from audiozoo.data.pipelines import held_out_from, training_pairs
+from audiozoo.data.pipelines import held_out_from
 from audiozoo.data.shards import (
+    AGAIN,
     FEATURES,
     INDEX,
     PLAN,
@@ -41,6 +42,7 @@ from audiozoo.data.shards import (
     record_ends,
 )
 from audiozoo.errors import AudioError, DataError, MissingDependency, OutputError, counted, one_line
+from audiozoo.foreign import refused
 from audiozoo.progress import track
 from audiozoo.weights import cache_folder, sha256_of
 
@@ -104,7 +106,7 @@ def write_records(
         index = plan.model_copy(update={"shards": shards})
         with replacing(out / INDEX) as draft:
             draft.write_text(index.model_dump_json(indent=1))
-        (out / PLAN).unlink(missing_ok=True)
+        remove(out / PLAN)
     return summary(out, index)
 
 
@@ -323,9 +325,13 @@ class RecordedAudio(StoredArray):
         while start < stop:
             clip, within = divmod(start, self.clip_samples)
             count = min(stop - start, self.clip_samples - within)
-            with open(self.paths[self.shards[clip]], "rb", buffering=0) as shard:
+            path = self.paths[self.shards[clip]]
+            with (
+                refused(DataError, f"shard {str(path)!r} was changed since it was opened", AGAIN),
+                open(path, "rb", buffering=0) as shard,
+            ):
                 shard.seek(self.firsts[clip] + within * self.dtype.itemsize)
-                parts.append(np.frombuffer(shard.read(count * self.dtype.itemsize), self.dtype))
+                parts.append(np.frombuffer(shard.read(count * self.dtype.itemsize), self.dtype, count))
             start += count
         return np.concatenate(parts) if parts else np.zeros(0, self.dtype)
 
@@ -462,8 +468,12 @@ def scanned(path, settings, *, cache):
         raise AudioError(f"path {str(path)!r} must hold at least one sample; it is empty.")
     if settings.hop is not None and not features_of(path, settings, cache=cache).f0_hz.any():
         raise AudioError(f"no pitch is heard in {str(path)!r}")
-    # As ``cache.save_audio`` does it: a crop of records is a crop of the cache, to the sample.
-    return {"sha256": sha256_of(path), "samples": samples, "gain": max(1.0, peak) / 32767.0}
+    return {"sha256": sha256_of(path), "samples": samples, "gain": gain_for(peak)}
+
+
+def gain_for(peak):
+    """As ``cache.save_audio`` has it: a crop of records is a crop of the cache, to the sample."""
+    return max(1.0, peak) / 32767.0
 
 
 def features_of(path, settings, *, cache):
@@ -491,34 +501,39 @@ def alone_in(out):
                 f"({error.strerror}). Wait for it, or choose another folder."
             ) from error
         for draft in [*out.glob(".*-clips-*.tfrecord"), *out.glob(".*-records*.json")]:
-            draft.unlink()
+            remove(draft)
         yield
     finally:
         os.close(handle)
 
 
+def remove(path):
+    """Take a file away; what cannot be removed, such as a folder of that name, does no harm there."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
 def written_shards(out, plan, root, *, cache, progress):
     """Write the shards that are not there, or not whole; a list of ``Shard``, of all of them."""
-    size, total = plan.settings.clips_per_shard, int(plan.clips_of_sources.sum())
     known, shards, following = {shard.file: shard for shard in plan.shards}, [], None
-    bounds = list(itertools.pairwise([*range(0, total, size), total]))
-    for number, (first, last) in enumerate(track(bounds, "shards", shown=progress)):
-        path = out / f"clips-{number:05d}-of-{len(bounds):05d}.tfrecord"
-        if not is_whole(path, last - first, known.get(path.name)):
-            if first != following:  # else a recording is read on from where the shard before ended
-                examples = examples_from(first, plan, root, cache=cache)
-            write_shard(path, itertools.islice(examples, last - first))
-            following = last
+    layout = list(plan.layout())
+    for file, clips in track(layout, "shards", shown=progress):
+        path = out / file
+        if not is_whole(path, plan, clips, known.get(file)):
+            if clips.start != following:  # else a recording is read on from where the shard before ended
+                examples = examples_from(clips.start, plan, root, cache=cache)
+            last = file == layout[-1][0]  # which is read to the end: a recording may hold more than it did
+            write_shard(path, examples if last else itertools.islice(examples, len(clips)))
+            following = clips.stop
         digest = sha256_of(path)
-        shards.append(Shard(file=path.name, clips=last - first, bytes=path.stat().st_size, sha256=digest))
+        shards.append(Shard(file=file, clips=len(clips), bytes=path.stat().st_size, sha256=digest))
     return shards
 
 
 def check_space(out, plan):
     """Raise OutputError where a disk has not the room for what is still to be written."""
-    settings = plan.settings
-    size = BYTES_BESIDES + 2 * settings.clip_samples + 4 * settings.clip_frames * len(FEATURES)
-    there = sum(path.stat().st_size for path in out.glob("*.tfrecord"))
+    size = BYTES_BESIDES + plan.settings.clip_bytes
+    there = sum(path.lstat().st_size for path in out.glob("*.tfrecord"))
     needed, free = int(plan.clips_of_sources.sum()) * size - there, shutil.disk_usage(out).free
     if needed > free:
         raise OutputError(
@@ -527,16 +542,14 @@ def check_space(out, plan):
         )
 
 
-def is_whole(path, clips, shard):
+def is_whole(path, plan, clips, shard):
     """Whether a shard is there and undamaged: by what the index says of it, or else by its own checksums."""
     tf = tensorflow("read")
-    if not path.is_file():
-        return False
-    if shard is not None:
-        return damage(path, shard) is None
     try:
-        return sum(1 for _ in tf.data.TFRecordDataset(str(path))) == clips
-    except tf.errors.OpError:
+        if damage(path, plan, clips, shard) is not None:
+            return False
+        return shard is not None or sum(1 for _ in tf.data.TFRecordDataset(str(path))) == len(clips)
+    except (OSError, tf.errors.OpError):
         return False
 
 
@@ -562,15 +575,18 @@ def examples_from(first, plan, root, *, cache):
         path, number = root / source.name, int(end - -(-source.samples // length))
         features = None if settings.hop is None else features_of(path, settings, cache=cache)
         blocks, _ = read_blocks(path, sample_rate=settings.sample_rate)
-        read = 0
+        read, peak = 0, 0.0
         for piece in pieces(blocks, length):
-            start, read = read, read + len(piece)
+            start, read, peak = read, read + len(piece), max(peak, float(np.abs(piece).max()))
             if number >= first and read <= source.samples:
                 pcm = np.round(piece / source.gain).astype("<i2")
                 yield example_of(number, start, source, pcm, features, settings)
             number += 1
-        if read != source.samples:
-            raise DataError(f"path {str(path)!r} was changed while it was being read. Begin anew.")
+        if (read, gain_for(peak)) != (source.samples, source.gain):
+            raise DataError(
+                f"path {str(path)!r} was changed while it was being read, or {PLAN} is damaged. Delete the "
+                "folder of records, and begin anew."
+            )
 
 
 def pieces(blocks, length):
@@ -597,7 +613,8 @@ def parser(settings, told):
         found = tf.io.parse_example(examples, spec)
         samples = tf.io.decode_raw(found.pop("audio"), tf.int16, little_endian=True)
         samples = tf.ensure_shape(samples, (None, settings.clip_samples))
-        return training_pairs(found | {"audio": tf.cast(samples, tf.float32) * found.pop("gain")[:, None]})
+        audio = tf.cast(samples, tf.float32) * found.pop("gain")[:, None]
+        return found or {"audio": audio}, audio  # as ``training_pairs`` of arrays, which can be copied
 
     return parse
 
@@ -666,7 +683,7 @@ def stored_audio(folder, index):
     paths, counts = [folder / shard.file for shard in index.shards], index.clips_of_sources
     ends = [record_ends(path, shard.clips) for path, shard in zip(paths, index.shards, strict=True)]
     shards = np.repeat(np.arange(len(paths)), [len(of_shard) for of_shard in ends])
-    firsts = np.concatenate(ends) - fixed_places(settings)["audio"]
+    firsts = np.concatenate(ends) - fixed_places(settings)["audio"][0]
     first_clips = np.cumsum(counts) - counts
     found = []
     for source, first, count in zip(index.sources, first_clips, counts, strict=True):
@@ -687,13 +704,15 @@ def stored_features(folder, index):
     """Dict of every feature to its values, float32 ``(clips * frames of a clip,)``."""
     clips, frames = sum(shard.clips for shard in index.shards), index.settings.clip_frames
     found = {name: np.empty((clips, frames), "float32") for name in FEATURES}
-    back, clip = fixed_places(index.settings), 0
+    places, clip = fixed_places(index.settings), 0
     for shard in index.shards:
         content = np.memmap(folder / shard.file, np.uint8, mode="r")
         for end in record_ends(folder / shard.file, shard.clips):
             for name, values in found.items():
-                values[clip] = content[end - back[name] :][: 4 * frames].view("<f4")
+                values[clip] = content[end - places[name][0] :][: 4 * frames].view("<f4")
             clip += 1
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise DataError(f"records {str(folder)!r} hold pitch or loudness that is not finite. {AGAIN}")
     return {name: values.reshape(-1) for name, values in found.items()}
 
 

@@ -4,21 +4,32 @@ TensorFlow writes these files and reads them in order (``records``); what is in 
 found again at any place.
 """
 
+import functools
+import itertools
 import pathlib
 import struct
+from typing import Annotated
 
 import numpy as np
 import pydantic
 
 from audiozoo.dsp.spectra import LOUDNESS_FLOOR_DB
-from audiozoo.errors import DataError, one_line
+from audiozoo.errors import DataError
+from audiozoo.foreign import content, obstacle, refused
 from audiozoo.weights import sha256_of
 
 INDEX = "records.json"
 PLAN = "records.plan.json"  # what is to be written; it becomes the index when all shards are there
 FEATURES = ("confidence", "f0_hz", "loudness_db")  # in the order in which an example has them
 AGAIN = "Write the records again with the same settings: what is missing or damaged is made anew."
+BYTES = 2  # how a field of a protobuf message is written: its length, and so many bytes
 BYTES_LIST, FLOAT_LIST, INT64_LIST = 1, 2, 3  # kinds of a feature in a tf.train.Example
+RECORD_HEAD, RECORD_TAIL = 12, 4  # bytes of a record before its data (their number, and a checksum) and after
+
+# Of all recordings together numpy still counts the samples in 64 bits.
+Count = Annotated[int, pydantic.Field(ge=1, le=1 << 40)]
+# As ``records.gain_for`` gives it, of 32-bit floats.
+Gain = Annotated[float, pydantic.Field(ge=1.0 / 32767.0, lt=1e35)]
 
 
 class _Section(pydantic.BaseModel, extra="forbid", frozen=True):
@@ -38,16 +49,21 @@ class Settings(_Section):
     """
 
     version: int = 1
-    sample_rate: int
-    clip_samples: int
-    hop: int | None
+    sample_rate: Count
+    clip_samples: Count
+    hop: Count | None
     f0_method: str
-    clips_per_shard: int
+    clips_per_shard: Count
 
     @property
     def clip_frames(self):
         """Frames of pitch and loudness of a clip."""
         return 0 if self.hop is None else self.clip_samples // self.hop
+
+    @property
+    def clip_bytes(self):
+        """Bytes of the samples and features of a clip."""
+        return 2 * self.clip_samples + 4 * self.clip_frames * len(FEATURES)
 
 
 class Source(_Section):
@@ -68,8 +84,8 @@ class Source(_Section):
     recording: str
     license: str
     sha256: str
-    samples: int
-    gain: float
+    samples: Count
+    gain: Gain
 
 
 class Shard(_Section):
@@ -92,11 +108,24 @@ class Index(_Section):
     """
 
     settings: Settings
-    sources: list[Source]
+    sources: Annotated[list[Source], pydantic.Field(min_length=1)]
     left_out: list[str]
     shards: list[Shard] = []
 
-    @property
+    @pydantic.model_validator(mode="after")
+    def _is_of_one_piece(self):
+        names = [source.name for source in self.sources] + self.left_out
+        if len(set(names)) < len(names):
+            raise ValueError("a recording stands in it twice")
+        there = ((shard.file, shard.clips) for shard in self.shards)
+        expected = ((file, len(clips)) for file, clips in self.layout())
+        if self.shards and any(pair[0] != pair[1] for pair in itertools.zip_longest(there, expected)):
+            raise ValueError("its shards are not those of its recordings")
+        if any(shard.bytes < shard.clips * self.settings.clip_bytes for shard in self.shards):
+            raise ValueError("a shard of it is smaller than its clips")
+        return self
+
+    @functools.cached_property
     def clips_of_sources(self):
         """Number of clips of each recording, ``(sources,)``."""
         samples = np.array([source.samples for source in self.sources])
@@ -109,13 +138,29 @@ class Index(_Section):
         first = np.cumsum(counts) - counts
         return source, (np.arange(len(source)) - first[source]) * self.settings.clip_samples
 
+    def layout(self):
+        """Yield the name of each shard, and the range of its clips."""
+        total, size = int(self.clips_of_sources.sum()), self.settings.clips_per_shard
+        count = -(-total // size)
+        for number in range(count):
+            clips = range(number * size, min(total, (number + 1) * size))
+            yield f"clips-{number:05d}-of-{count:05d}.tfrecord", clips
+
+    def headings(self, clips):
+        """Yield the bytes with which the example of each of these clips begins."""
+        ends, length = np.cumsum(self.clips_of_sources), self.settings.clip_samples
+        for number, place in zip(clips, np.searchsorted(ends, clips, side="right"), strict=True):
+            source = self.sources[place]
+            start = (number - int(ends[place] - self.clips_of_sources[place])) * length
+            yield heading(number, start, min(length, source.samples - start), source, self.settings)
+
 
 def opened(folder, *, verify):
     """A folder of records and its index, once every shard was found to be there.
 
     Args:
         folder: that ``write_records`` wrote.
-        verify: compare the sha256 of each shard, too.
+        verify: see ``damage``.
 
     Returns:
         ``(folder, Index)``.
@@ -134,7 +179,11 @@ def opened(folder, *, verify):
             "first."
         )
     index = read_index(folder / INDEX)
-    found = [damage(folder / shard.file, shard, verify=verify) for shard in index.shards]
+    with refused(DataError, f"records {str(folder)!r} cannot be read", AGAIN):
+        found = [
+            damage(folder / file, index, clips, shard, verify=verify)
+            for (file, clips), shard in zip(index.layout(), index.shards, strict=True)
+        ]
     damaged = [sentence for sentence in found if sentence]
     if damaged:
         more = f"; and {len(damaged) - 8} more" if len(damaged) > 8 else ""
@@ -142,27 +191,56 @@ def opened(folder, *, verify):
     return folder, index
 
 
-def damage(path, shard, *, verify=True):
-    """What is wrong with a shard, or None."""
-    if not path.is_file():
-        return f"shard {path.name} is missing"
+def damage(path, index, clips, shard=None, *, verify=True):
+    """What is wrong with a shard, or None.
+
+    How long its records are is looked at always: TensorFlow would end the process over one of 2^60 bytes.
+
+    Args:
+        path: of the file.
+        index: ``Index``, or the plan of one.
+        clips: range of the numbers of the clips that it must hold.
+        shard: what the index says of it; None for a plan, which says nothing.
+        verify: compare its sha256, and of each record which clip it is, too.
+    """
+    reason = "is a link, which may lead anywhere" if path.is_symlink() else obstacle(path)
+    if reason:
+        return f"shard {path.name} {reason}"
     size = path.stat().st_size
-    if size != shard.bytes:
+    if shard is not None and size != shard.bytes:
         return f"shard {path.name} has {size} bytes instead of {shard.bytes}"
-    if verify and sha256_of(path) != shard.sha256:
+    if shard is not None and verify and sha256_of(path) != shard.sha256:
         return f"shard {path.name} is not the one that was written: its sha256 differs"
+    ends = record_ends(path, len(clips))
+    if len(ends) != len(clips) or (verify and not are_clips(path, index, clips, ends)):
+        return f"shard {path.name} does not hold the clips {clips.start} to {clips.stop - 1}"
     return None
+
+
+def are_clips(path, index, clips, ends):
+    """Whether all but samples and features is in the records of a shard what ``example_of`` writes there."""
+    places, begin = fixed_places(index.settings).values(), RECORD_HEAD
+    shard = np.asarray(np.memmap(path, np.uint8, mode="r"))
+    for end, start in zip(ends, index.headings(clips), strict=True):
+        expected = [(begin, start)] + [(end - back - len(before), before) for back, before in places]
+        if begin + len(start) != expected[1][0]:
+            return False
+        if any(shard[place : place + len(part)].tobytes() != part for place, part in expected):
+            return False
+        begin = end + RECORD_TAIL + RECORD_HEAD
+    return True
 
 
 def read_index(path):
     """The ``Index`` in a file. Raises DataError if it is none."""
-    try:
-        index = Index.model_validate_json(path.read_bytes())
-    except (pydantic.ValidationError, OSError) as error:
-        raise DataError(
-            f"{str(path)!r} is no index of records ({one_line(error)[:200]}). Delete the folder and write "
-            "the records again, or update audiozoo."
-        ) from error
+    with refused(
+        DataError,
+        f"{str(path)!r} is no index of records",
+        "Delete the folder and write the records again, or update audiozoo.",
+    ):
+        index = Index.model_validate_json(content(path))
+        if path.name == INDEX and not index.shards:
+            raise ValueError("it names no shards")
     newest = Settings.model_fields["version"].default
     if index.settings.version != newest:
         raise DataError(
@@ -187,13 +265,6 @@ def example_of(number, start, source, pcm, features, settings):
         features: ``Features`` of the whole recording, or None.
         settings: ``Settings``.
     """
-    entries = [
-        entry("clip", INT64_LIST, varint(number)),
-        entry("start", INT64_LIST, varint(start)),
-        entry("samples", INT64_LIST, varint(len(pcm))),
-        entry("recording", BYTES_LIST, source.name.encode()),
-        entry("gain", FLOAT_LIST, np.float32(source.gain).tobytes()),
-    ]
     clip = {"audio": np.pad(pcm, (0, settings.clip_samples - len(pcm)))}
     if features is not None:
         first, frames = start // settings.hop, settings.clip_frames
@@ -202,8 +273,22 @@ def example_of(number, start, source, pcm, features, settings):
             # Beyond the end: silence, and the pitch that was heard last, as in every gap.
             beyond = {"f0_hz": values[-1], "loudness_db": LOUDNESS_FLOOR_DB}.get(name, 0.0)
             clip[name] = np.pad(values, (0, frames - len(values)), constant_values=beyond)
-    entries += [entry(name, *of) for name, of in fixed_part(settings, clip).items()]
-    return field(1, b"".join(entries))
+    fixed = b"".join(entry(name, *of) for name, of in fixed_part(settings, clip).items())
+    return heading(number, start, len(pcm), source, settings) + fixed
+
+
+def heading(number, start, samples, source, settings):
+    """The bytes of an example up to what is of equal length in every one."""
+    entries = [
+        entry("clip", INT64_LIST, varint(number)),
+        entry("start", INT64_LIST, varint(start)),
+        entry("samples", INT64_LIST, varint(samples)),
+        entry("recording", BYTES_LIST, source.name.encode()),
+        entry("gain", FLOAT_LIST, np.float32(source.gain).tobytes()),
+    ]
+    about = b"".join(entries)
+    back, before = next(iter(fixed_places(settings).values()))
+    return varint(1 << 3 | BYTES) + varint(len(about) + len(before) + back) + about
 
 
 def fixed_part(settings, clip):
@@ -213,14 +298,21 @@ def fixed_part(settings, clip):
     return found | {"audio": (BYTES_LIST, clip["audio"].astype("<i2").tobytes())}
 
 
+@functools.cache
 def fixed_places(settings):
-    """How many bytes before the end of a record each of the arrays of ``fixed_part`` begins."""
+    """Where each of the arrays of ``fixed_part`` lies in a record.
+
+    Returns:
+        Dict name -> ``(its bytes and those behind it, what of its entry stands before it)``.
+    """
     empty = {name: np.zeros(settings.clip_frames) for name in FEATURES}
-    parts, places, back = fixed_part(settings, empty | {"audio": np.zeros(settings.clip_samples)}), {}, 0
-    for name, (kind, payload) in reversed(parts.items()):
-        places[name] = back + len(payload)
-        back += len(entry(name, kind, payload))
-    return places
+    parts = fixed_part(settings, empty | {"audio": np.zeros(settings.clip_samples)})
+    entries = {name: (entry(name, *of), len(of[1])) for name, of in parts.items()}
+    sizes = [len(whole) for whole, _ in entries.values()]
+    return {
+        name: (sum(sizes[place + 1 :]) + size, whole[: len(whole) - size])
+        for place, (name, (whole, size)) in enumerate(entries.items())
+    }
 
 
 def entry(name, kind, payload):
@@ -230,7 +322,7 @@ def entry(name, kind, payload):
 
 def field(number, payload):
     """A field of a protobuf message whose length stands before it."""
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
+    return varint(number << 3 | BYTES) + varint(len(payload)) + payload
 
 
 def varint(number):
@@ -240,15 +332,15 @@ def varint(number):
 
 
 def record_ends(path, count):
-    """Where the data of each record of a TFRecord file end, in bytes.
+    """Where the data of each record of a TFRecord file end, in bytes; none if the last does not end it.
 
     A record is the length of its data (8 bytes), a checksum of it (4), the data, and a checksum of them (4).
     """
-    ends, position = [], 0
+    ends, position, size = [], 0, path.stat().st_size
     with open(path, "rb", buffering=0) as shard:
-        for _ in range(count):
+        while len(ends) < count and position + RECORD_HEAD + RECORD_TAIL <= size:
             shard.seek(position)
             (length,) = struct.unpack("<Q", shard.read(8))
-            ends.append(position + 12 + length)
-            position = ends[-1] + 4
-    return ends
+            ends.append(position + RECORD_HEAD + length)
+            position = ends[-1] + RECORD_TAIL
+    return ends if position == size else []

@@ -410,7 +410,7 @@ def check_length(frames, bins, hop, samples):
     """The length of the audio, by default the shortest that has so many frames. Raises ValueError."""
     check_hop(hop, 2 * (bins - 1))
     shortest, longest = max(1, (frames - 1) * hop), frames * hop - 1
-    samples = (frames - 1) * hop if samples is None else samples
+    samples = shortest if samples is None else samples
     if not shortest <= samples <= longest:
         raise ValueError(
             f"samples must lie between {shortest} and {longest}, the lengths of audio that has {frames} "

@@ -321,6 +321,11 @@ class AudioTransform(_MelBands):
 
     def vocoded(self, spectrogram, vocoder, samples, iterations):
         """``invert`` by a vocoder."""
+        if not hasattr(vocoder, "vocode"):
+            raise ValueError(
+                "vocoder must be a model that makes sound of mel spectrograms, such as "
+                f"audiozoo.load('melgan_vocoder_small'); got {vocoder!r:.80}."
+            )
         ours, theirs = self.settings(), vocoder.spectrogram.settings()
         differing = [
             f"{name}={theirs[name]!r}, not {own!r}" for name, own in ours.items() if own != theirs[name]
@@ -361,12 +366,14 @@ class AudioTransform(_MelBands):
     def mel(self, spectrogram):
         """Mel magnitudes, float64 ``(..., frames, bands)``, of standardised spectrograms, after a check."""
         self.check_adapted()
-        spectrogram = ops.convert_to_numpy(spectrogram).astype("float64")
-        if spectrogram.ndim not in (2, 3) or spectrogram.shape[-1] != self.num_mels:
+        spectrogram = ops.convert_to_numpy(spectrogram)
+        bands = spectrogram.shape[-1] if spectrogram.ndim in (2, 3) else None
+        if bands != self.num_mels or spectrogram.dtype.kind not in "iuf":
             raise AudioError(
-                f"spectrogram must be (frames, {self.num_mels}) or (batch, frames, {self.num_mels}); "
-                f"got shape {spectrogram.shape}."
+                f"spectrogram must be numbers (frames, {self.num_mels}) or (batch, frames, {self.num_mels}); "
+                f"got {spectrogram.dtype} of shape {spectrogram.shape}."
             )
+        spectrogram = spectrogram.astype("float64")
         if not np.isfinite(spectrogram).all():
             raise AudioError(
                 f"spectrogram must be finite; {int((~np.isfinite(spectrogram)).sum())} values are NaN or "

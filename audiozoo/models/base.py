@@ -225,18 +225,19 @@ class AudioModel(keras.Model):
         """
         return keras.tree.map_structure(ops.convert_to_numpy, self.compile_function(function, inputs)(inputs))
 
-    def run_in_batches(self, function, inputs):
+    def run_in_batches(self, function, inputs, *, most=BATCH):
         """``run_compiled`` on a few items at a time, in batches of 1, 2, 4, 8 or 16 items.
 
         Args:
             function: as in ``run_compiled``; it keeps items apart.
             inputs: dict of arrays ``(items, ...)``.
+            most: items at a time, where each needs much memory.
 
         Returns:
             The results of all items, as numpy arrays.
         """
         items = len(next(iter(inputs.values())))
-        size = min(BATCH, 1 << (items - 1).bit_length())
+        size = min(most, 1 << (items - 1).bit_length())
         pieces = []
         for start in range(0, items, size):
             index = np.minimum(np.arange(start, start + size), items - 1)

@@ -29,13 +29,17 @@ from audiozoo.errors import AudioError
 from audiozoo.layers import CentralizedLayer, FrequencyDelayedLayer, SurroundingLayer, TimeDelayedLayer
 from audiozoo.layers.axial import CELLS, WAYS
 from audiozoo.losses import mixture_negative_log_likelihood, mixture_sample
+from audiozoo.models.base import BATCH
 from audiozoo.models.spectrogram_generator import SpectrogramGenerator
 from audiozoo.progress import track
 
 UPSAMPLERS = ("autoregressive", "parallel")
 TIME, FREQUENCY = 1, 2  # axes of ``(batch, frames, bands)``
 HOTTEST = 10.0
-FARTHEST = 10.0  # deviations: what is drawn is kept within, or a network that has learned little runs away
+# Deviations. What is drawn is kept where the numbers of music are: beyond them a network has learned
+# nothing, and from a number far out it goes on to others.
+FARTHEST = 4.0
+STRANGEST = 10.0  # beyond what any audio within -1..1 can have
 
 
 class Entrance(layers.Layer):
@@ -478,6 +482,8 @@ class MelNet(SpectrogramGenerator):
             ValueError: no such tier, or the other model has other arguments or statistics.
         """
         check_range("number", number, 1, len(self.tiers))
+        if not isinstance(other, MelNet):
+            raise ValueError(f"other must be a MelNet; got {type(other).__name__}. Load it first.")
         ours, theirs = (model.get_config() | {"name": None, "learned_tiers": None} for model in (self, other))
         same = ours == theirs and all(
             np.array_equal(a, b)
@@ -504,8 +510,9 @@ class MelNet(SpectrogramGenerator):
             seconds: length; by default that of one clip.
             temperature: 1 draws from what was learned; below 1, what is likely becomes more so, to 0.01.
             prime: standardised spectrogram ``(frames, num_mels)`` to go on from, such as
-                ``model.transform.spectrogram(audio)``; it is what the result begins with. Where tiers need a
-                multiple of some number of frames, the first ones of a prime are left out.
+                ``model.transform.spectrogram(audio)``; it is what the result begins with. Tiers need a
+                multiple of some number of frames, 2 in ``melnet_small``: the first ones of a prime are left
+                out for that.
             progress: show a progress bar.
 
         Returns:
@@ -514,7 +521,7 @@ class MelNet(SpectrogramGenerator):
 
         Raises:
             UnknownClass: no such class.
-            AudioError: a prime of another shape or not finite, or longer than the result is to be.
+            AudioError: a prime of another shape, not standardised, or shorter or longer than it may be.
             ValueError: ``n``, ``seed``, ``seconds`` or ``temperature`` out of range.
         """
         check_whole("n", n, 1)
@@ -544,17 +551,28 @@ class MelNet(SpectrogramGenerator):
             sample_rate: of the audio, Hz.
             class_name: one of ``classes``.
             seconds: length of the whole, longer than the audio.
-            settings: further arguments of ``sample``.
+            settings: ``n``, ``seed``, ``temperature`` and ``progress``, as of ``sample``.
 
         Returns:
-            As ``sample``.
+            As ``sample``; see there for what is left out at the beginning.
 
         Raises:
-            AudioError: no usable audio.
+            AudioError: no usable audio, or none that is shorter than ``seconds``.
             UnknownClass, ValueError: as ``sample``.
         """
         audio = mono_at_rate(audio, sample_rate, self.sample_rate)
+        frames, known = self.frames_of(seconds), len(audio) // self.hop + 1
+        if not self.frame_step <= known < frames:
+            raise AudioError(
+                f"audio must be shorter than seconds, {frames} frames of {self.hop} samples, and have at "
+                f"least {self.frame_step}; got {known}. Take the end of it, or make seconds longer."
+            )
         return self.sample(class_name, seconds=seconds, prime=self.transform.spectrogram(audio), **settings)
+
+    @property
+    def frame_step(self):
+        """Frames of the result for one of the first tier: a prime is a multiple of them."""
+        return 2 ** self.axes.count(TIME)
 
     def primed(self, prime, frames, clips):
         """What is given of the result, ``(1, frames, num_mels)`` in whole clips, and where it is."""
@@ -562,17 +580,23 @@ class MelNet(SpectrogramGenerator):
         fixed = np.zeros(given.shape, bool)
         if prime is None:
             return given, fixed
-        prime = np.asarray(ops.convert_to_numpy(prime), "float32")
-        if prime.ndim != 2 or prime.shape[1] != self.num_mels:
-            raise AudioError(f"prime must be (frames, {self.num_mels}); got shape {prime.shape}.")
-        if not np.isfinite(prime).all():
-            raise AudioError("prime must be finite; it holds NaN or infinity. Look at what made it.")
-        if len(prime) >= frames:
+        prime = np.asarray(ops.convert_to_numpy(prime))
+        if prime.ndim != 2 or prime.shape[1] != self.num_mels or prime.dtype.kind not in "iuf":
             raise AudioError(
-                f"prime must be shorter than what it begins, {frames} frames; got {len(prime)}. Take its "
-                "end, or make seconds longer."
+                f"prime must be numbers (frames, {self.num_mels}); got {prime.dtype} of shape {prime.shape}."
             )
-        prime = prime[len(prime) % 2 ** self.axes.count(TIME) :]
+        if not np.all(np.abs(prime) <= STRANGEST):  # false for NaN too
+            raise AudioError(
+                f"prime must be finite and standardised, within {STRANGEST:g} deviations, as "
+                f"transform.spectrogram returns it; got {np.abs(prime).max():g}. Look at what made it."
+            )
+        left_out = len(prime) % self.frame_step
+        if not self.frame_step <= len(prime) < frames:
+            raise AudioError(
+                f"prime must have {self.frame_step} to {frames - 1} frames, {frames} being the whole; got "
+                f"{len(prime)}. Take its end, or make seconds longer."
+            )
+        prime = prime[left_out:]
         given[0, : len(prime)], fixed[0, : len(prime)] = prime, True
         return given, fixed
 
@@ -581,8 +605,9 @@ class MelNet(SpectrogramGenerator):
         if isinstance(tier, ParallelTier):
             return self.run_in_batches(tier.draw, inputs | {"lower": lower})
         if lower is not None:
+            # As much at once as of one clip: all frames of an item are seen together.
             inputs["features"] = self.run_in_batches(
-                tier.features, {"lower": lower, "label": inputs["label"]}
+                tier.features, {"lower": lower, "label": inputs["label"]}, most=max(1, BATCH // clips)
             )
         items, frames, bands = inputs["choice"].shape
         states, pieces = tier.silence(items, bands), []

@@ -256,7 +256,7 @@ def test_other_settings_and_other_recordings_are_refused(written, data, cache, t
 
 
 def spoil(folder, shard, how):
-    if how == "is missing":
+    if how == "does not exist":
         shard.unlink()
     elif "bytes instead of" in how:
         shard.write_bytes(shard.read_bytes()[:-1000])
@@ -266,7 +266,7 @@ def spoil(folder, shard, how):
         shard.write_bytes(content)
 
 
-@pytest.mark.parametrize("how", ["is missing", "bytes instead of", "its sha256 differs"])
+@pytest.mark.parametrize("how", ["does not exist", "bytes instead of", "its sha256 differs"])
 def test_damage_is_named_and_made_good_by_writing_again(copy, written, data, cache, how):
     spoil(*copy, how)
     for read in (read_records, verify_records, lambda folder: stored_clips(folder, sample_rate=RATE)):

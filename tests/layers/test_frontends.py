@@ -264,8 +264,8 @@ class TestRefusals:
         [
             (np.full((5, 40), np.nan), "spectrogram must be finite; 200 values are NaN or infinite"),
             (np.full((5, 40), np.inf), "spectrogram must be finite; 200 values"),
-            (np.zeros((5, 39)), r"spectrogram must be \(frames, 40\) or .* got shape \(5, 39\)"),
-            (np.zeros(40), r"spectrogram must be \(frames, 40\) or .* got shape \(40,\)"),
+            (np.zeros((5, 39)), r"spectrogram must be numbers \(frames, 40\) or .* of shape \(5, 39\)"),
+            (np.zeros(40), r"spectrogram must be numbers \(frames, 40\) or .* of shape \(40,\)"),
             (np.zeros((0, 40)), r"not empty; got shape \(0, 40\)"),
         ],
     )

@@ -303,8 +303,10 @@ def test_impossible_wishes_are_refused(model):
     for seconds in (0.0, -1.0, 1e9, float("nan")):
         with pytest.raises(ValueError, match="seconds must be a number between"):
             model.sample("low", seconds=seconds)
-    with pytest.raises(AudioError, match=r"spectrogram must be \(frames, 16\)"):
+    with pytest.raises(AudioError, match=r"spectrogram must be numbers \(frames, 16\)"):
         model.sound(np.zeros((FRAMES, 5)))
+    with pytest.raises(ValueError, match="vocoder must be a model that makes sound .*; got 'melgan"):
+        model.sound(np.zeros((9, 16)), method="vocoder", vocoder="melgan_vocoder_small")
     with pytest.raises(AudioError, match="spectrogram must be finite"):
         model.sound(np.full((FRAMES, BANDS), np.nan))
     with pytest.raises(StatisticsMissing):

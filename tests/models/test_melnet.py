@@ -358,16 +358,27 @@ def test_impossible_wishes_are_refused():
             model.sample("low", temperature=temperature)
     with pytest.raises(ValueError, match="seconds must be a number between"):
         model.sample("low", seconds=0.0)
-    with pytest.raises(AudioError, match="prime must be shorter than what it begins, 8 frames; got 8"):
-        model.sample("low", prime=np.zeros((8, BANDS)))
-    with pytest.raises(AudioError, match=r"prime must be \(frames, 8\); got shape \(4, 7\)"):
+    for length in (1, 8):
+        with pytest.raises(
+            AudioError, match=f"prime must have 2 to 7 frames, 8 being the whole; got {length}"
+        ):
+            model.sample("low", prime=np.zeros((length, BANDS)))
+    with pytest.raises(AudioError, match=r"prime must be numbers \(frames, 8\); got .* shape \(4, 7\)"):
         model.sample("low", prime=np.zeros((4, 7)))
-    with pytest.raises(AudioError, match="prime must be finite"):
-        model.sample("low", prime=np.full((4, BANDS), np.nan))
+    with pytest.raises(AudioError, match="prime must be numbers"):
+        model.sample("low", prime="a")
+    for wrong in (np.nan, 1e6):
+        with pytest.raises(AudioError, match="prime must be finite and standardised, within 10 deviations"):
+            model.sample("low", prime=np.full((4, BANDS), wrong))
+    for samples in (63, 1000):
+        with pytest.raises(AudioError, match="audio must be shorter than seconds, 8 frames of 64 samples"):
+            model.continue_recording(np.zeros(samples), RATE, "low", seconds=0.06)
     with pytest.raises(ValueError, match="sample_weight must be None"):
         model.compute_loss(sample_weight=np.ones(2))
     with pytest.raises(ValueError, match="other must have the arguments and statistics of this model"):
         model.take_tier(1, make(units=5))
+    with pytest.raises(ValueError, match="other must be a MelNet; got str"):
+        model.take_tier(1, "melnet_small")
     with pytest.raises(ValueError, match="number must be a number between 1 and 2; got 3"):
         model.take_tier(3, make())
     with pytest.raises(StatisticsMissing):

@@ -1,8 +1,8 @@
 """What ``test_devices`` runs in processes of their own, where one processor is four devices.
 
 ``python on_four_devices.py PART ...``: ``shares`` looks at who gets which item; ``runs`` resumes a run that
-was killed; ``families,NAME,...`` trains small models for two steps on one device and on four. What they found
-is the last line, in JSON.
+was killed; ``families,NAME,...`` trains small models for two steps on one device and on four. What they
+found is the last line, in JSON.
 """
 
 import contextlib
