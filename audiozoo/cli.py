@@ -63,7 +63,7 @@ app = typer.Typer(
 
 app.add_typer(cli_latent.app, name="latent")
 
-GOING_ON = ("train", "tune", "records")  # commands that begin where they were broken off
+GOING_ON = {"train", "tune", "records"}  # commands that begin where they were broken off
 INTERRUPTED = 130  # exit status after Ctrl-C
 
 
@@ -81,7 +81,7 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:  # click's word for Ctrl-C
         if end.code == INTERRUPTED:
-            goes_on = any(word in GOING_ON for word in sys.argv[1:2]) and "--smoke" not in sys.argv
+            goes_on = GOING_ON.intersection(sys.argv[1:2]) and "--smoke" not in sys.argv
             more = " The same command goes on." if goes_on else ""
             print(f"Interrupted.{more}", file=sys.stderr)
         raise
@@ -148,8 +148,7 @@ def transfer(
     preset: Annotated[str, typer.Option(help="Name in the zoo, or path of a preset folder.")] = "ddsp_violin",
     semitones: Annotated[float, typer.Option(min=-60, max=60, help="Transposition.")] = 0.0,
     loudness_db: Annotated[
-        float,
-        typer.Option(min=-60, max=60, help="Added to the loudness that the model is told."),
+        float, typer.Option(min=-60, max=60, help="Added to the loudness that the model is told.")
     ] = 0.0,
     own_loudness: Annotated[
         bool, typer.Option("--no-match-loudness", help="Keep the recording's own loudness.")
@@ -235,8 +234,7 @@ def stream(
     ] = PcmEncoding.float32,
     semitones: Annotated[float, typer.Option(min=-60, max=60, help="Transposition.")] = 0.0,
     loudness_db: Annotated[
-        float,
-        typer.Option(min=-60, max=60, help="Added to the loudness that the model is told."),
+        float, typer.Option(min=-60, max=60, help="Added to the loudness that the model is told.")
     ] = 0.0,
     dry: Annotated[bool, typer.Option("--no-reverb", help="Leave the learned room out.")] = False,
 ) -> None:

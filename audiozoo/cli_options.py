@@ -1,7 +1,6 @@
 """What the commands of all files of the command line have in common."""
 
 import json
-import math
 from typing import Annotated
 
 import typer
@@ -11,13 +10,6 @@ PresetArgument = Annotated[
     typer.Argument(metavar="PRESET", help="Name in the zoo, or path (with a separator) of a preset folder."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
-
-def finite(value):
-    """An option's number, or None. Raises BadParameter for NaN, which no bound keeps out."""
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"must be a finite number; got {value}.")
-    return value
 
 
 def print_json(value):
