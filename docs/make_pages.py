@@ -17,7 +17,6 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # this checkout, installed or not, and its benchmarks
 
 EXAMPLES = ROOT / "build" / "docs"  # written by docs/make_examples.py: sounds, pictures, runs of tutorials
 NOT_THERE = "*`make docs` puts pictures and sounds here.*"
@@ -91,6 +90,7 @@ WITHIN = {"__main__", "arguments", "atomic", "cli", "cli_latent", "cli_options",
 
 def on_config(config):
     """Equations are MathML, which needs no script; the navigation follows from what there is."""
+    sys.path.insert(0, str(ROOT))  # this checkout, installed or not; MkDocs takes back what is done on import
     from latex2mathml.converter import convert
 
     def equation(source, *_, **__):
