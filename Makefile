@@ -31,6 +31,7 @@ fuzz: .venv/.installed-for-tests
 
 test-devices: .venv/.installed-for-tests
 	$(BIN)/pytest -n 0 tests/training/long_devices.py
+	KERAS_BACKEND=jax $(BIN)/pytest -n 0 tests/training/long_devices.py
 
 docs: .venv/.installed-for-docs
 	$(BIN)/python docs/make_examples.py

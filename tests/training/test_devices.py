@@ -34,8 +34,8 @@ def assert_equal_to_rounding(found):
     assert found["one"].keys() == found["four"].keys() >= {"loss", "val_loss"}
     for name, value in found["one"].items():
         assert found["four"][name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
-    assert found["moved"] > 1e-3
     assert found["apart"] < 1e-5
+    assert found["moved"] > 10 * 1e-5  # or the two would be alike whatever the devices did
 
 
 @pytest.fixture(scope="module")
