@@ -156,6 +156,34 @@ def refusal(read, path, error=AudioZooError, *, named=None):
     return str(result)
 
 
+def no_files(path, *kinds):
+    """Put one thing after the other that is no file where one is expected; yields the path to be read."""
+    for kind in kinds:
+        odd = path
+        match kind:
+            case "folder":
+                path.mkdir()
+            case "fifo":
+                os.mkfifo(path)
+            case "device":
+                path.symlink_to("/dev/zero")
+            case "dangling link":
+                path.symlink_to(path.with_name("gone"))
+            case "name too long":
+                odd = path.with_name("x" * 300 + path.name)
+            case "zero byte":
+                odd = path.with_name("a\0" + path.name)
+            case "missing":
+                pass
+            case _:
+                raise ValueError(f"no such kind: {kind}")
+        yield odd
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+
+
 def listing(folder):
     """Name, size and time of everything below a folder."""
     stats = {path: path.lstat() for path in folder.rglob("*")}

@@ -1,12 +1,11 @@
 import io
-import os
 import re
 import struct
 
 import numpy as np
 import pytest
 import soundfile
-from fuzz.hostile import damaged, fuzzed, read_or_refused, refusal
+from fuzz.hostile import damaged, fuzzed, no_files, read_or_refused, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,22 +126,9 @@ def test_a_wav_of_4_gib_is_the_length_that_is_there(tmp_path):
     "kind", ["folder", "fifo", "device", "missing", "dangling link", "name too long", "zero byte"]
 )
 def test_what_is_no_file_is_refused_at_once(kind, tmp_path):
-    path = tmp_path / "odd.wav"
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "fifo":
-            os.mkfifo(path)
-        case "device":
-            path.symlink_to("/dev/zero")
-        case "dangling link":
-            path.symlink_to(tmp_path / "gone")
-        case "name too long":
-            path = tmp_path / ("x" * 300 + "odd.wav")
-        case "zero byte":
-            path = tmp_path / "a\0odd.wav"
     said = {"folder": "is a folder", "fifo": "is a pipe or a device", "device": "is a pipe or a device"}
-    assert said.get(kind, "") in refusal(read_audio, path, AudioError, named="odd.wav")
+    for path in no_files(tmp_path / "odd.wav", kind):
+        assert said.get(kind, "") in refusal(read_audio, path, AudioError, named="odd.wav")
 
 
 def test_many_channels_at_a_high_rate_are_read_in_small_blocks(tmp_path):

@@ -3,12 +3,11 @@
 import functools
 import io
 import json
-import os
 import zipfile
 
 import numpy as np
 import pytest
-from fuzz.hostile import damaged, fuzzed, misspelt, read_or_refused, refusal, twisted
+from fuzz.hostile import damaged, fuzzed, misspelt, no_files, read_or_refused, refusal, twisted
 from fuzz.test_weights_files import Touch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,9 +167,5 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
         ("metadata.json", read_metadata),
         ("maestro-v3.0.0.csv", pieces),
     ):
-        path = tmp_path / name
-        os.mkfifo(path)
-        assert "is a pipe or a device" in refusal(read, path, DataError)
-        path.unlink()
-        path.symlink_to("/dev/zero")
-        assert "is a pipe or a device" in refusal(read, path, DataError)
+        for path in no_files(tmp_path / name, "fifo", "device"):
+            assert "is a pipe or a device" in refusal(read, path, DataError)

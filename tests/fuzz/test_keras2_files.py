@@ -1,7 +1,6 @@
 """Weights that Keras 2 saved, TensorFlow Addons among them: damaged, or written by an enemy."""
 
 import functools
-import os
 import re
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from cases import on_one_backend
-from fuzz.hostile import damaged, fuzzed, read_or_refused, refusal
+from fuzz.hostile import damaged, fuzzed, no_files, read_or_refused, refusal
 from fuzz.test_weights_files import (
     cyclic,
     declared,
@@ -158,12 +157,7 @@ def test_what_an_optimizer_remembered_may_be_anything(path):
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     path = tmp_path / "odd.h5"
-    refusal(read_keras2_weights, path, WeightsUnavailable)
-    os.mkfifo(path)
-    refusal(read_keras2_weights, path, WeightsUnavailable)
-    path.unlink()
-    path.symlink_to("/dev/zero")
-    refusal(read_keras2_weights, path, WeightsUnavailable)
-    path.unlink()
+    for odd in no_files(path, "missing", "fifo", "device"):
+        refusal(read_keras2_weights, odd, WeightsUnavailable)
     path.write_bytes(b"")
     refusal(read_keras2_weights, path, WeightsCorrupt)

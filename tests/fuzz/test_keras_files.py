@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from fuzz.hostile import damaged, fuzzed, read_or_refused, refusal, time_limit, twisted
+from fuzz.hostile import damaged, fuzzed, no_files, read_or_refused, refusal, time_limit, twisted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,13 +227,5 @@ def test_weights_that_are_no_numbers_are_refused(path):
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
-    path = tmp_path / "odd.keras"
-    refusal(audiozoo.load, path, UnknownPreset)
-    os.mkfifo(path)
-    refusal(audiozoo.load, path, UnknownPreset)
-    path.unlink()
-    path.symlink_to("/dev/zero")
-    refusal(audiozoo.load, path, UnknownPreset)
-    path.unlink()
-    path.mkdir()
-    refusal(audiozoo.load, path, UnknownPreset)
+    for path in no_files(tmp_path / "odd.keras", "missing", "fifo", "device", "folder"):
+        refusal(audiozoo.load, path, UnknownPreset)

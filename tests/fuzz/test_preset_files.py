@@ -1,10 +1,9 @@
 import copy
-import os
 import re
 
 import pytest
 import yaml
-from fuzz.hostile import damaged, fuzzed, misspelt, read_or_refused, refusal, twisted
+from fuzz.hostile import damaged, fuzzed, misspelt, no_files, read_or_refused, refusal, twisted
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -190,19 +189,8 @@ def test_what_a_preset_may_not_say(path, changes, sentence):
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "device", "zero byte", "name too long"])
 def test_what_is_no_file_is_refused_at_once(kind, tmp_path):
-    path = tmp_path / "preset.yaml"
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "fifo":
-            os.mkfifo(path)
-        case "device":
-            path.symlink_to("/dev/zero")
-        case "zero byte":
-            path = tmp_path / "a\0preset.yaml"
-        case "name too long":
-            path = tmp_path / ("x" * 300 + "preset.yaml")
-    refusal(read_preset, path, (InvalidPreset, UnknownPreset), named="preset.yaml")
+    for path in no_files(tmp_path / "preset.yaml", kind):
+        refusal(read_preset, path, (InvalidPreset, UnknownPreset), named="preset.yaml")
 
 
 @fuzzed(30)

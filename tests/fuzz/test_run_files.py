@@ -3,12 +3,11 @@
 import functools
 import json
 import math
-import os
 
 import keras
 import numpy as np
 import pytest
-from fuzz.hostile import damaged, fuzzed, misspelt, read_or_refused, refusal, twisted
+from fuzz.hostile import damaged, fuzzed, misspelt, no_files, read_or_refused, refusal, twisted
 from fuzz.test_weights_files import Touch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,12 +176,7 @@ def test_what_is_no_file_is_refused_at_once(run):
         ("history.jsonl", lambda path: objectives.best_epoch(path.parent)),
         ("checkpoint.npz", resumed),
     ):
-        path = run / name
-        os.mkfifo(path)
-        assert "is a pipe or a device" in refusal(read, path)
-        path.unlink()
-        path.symlink_to("/dev/zero")
-        assert "is a pipe or a device" in refusal(read, path)
-        path.unlink()
-        path.mkdir()
-        assert "is a folder" in refusal(read, path)
+        for path in no_files(run / name, "fifo", "device"):
+            assert "is a pipe or a device" in refusal(read, path)
+        for path in no_files(run / name, "folder"):
+            assert "is a folder" in refusal(read, path)

@@ -2,7 +2,6 @@
 
 import functools
 import io
-import os
 import pickle
 import re
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from fuzz.hostile import damaged, fuzzed, read_or_refused, refusal
+from fuzz.hostile import damaged, fuzzed, no_files, read_or_refused, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -190,13 +189,8 @@ def test_a_presets_own_weights_are_looked_at_too(path, recipe, tmp_path):
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     path = tmp_path / "odd.weights.h5"
-    refusal(check_readable, path, WeightsUnavailable)
-    os.mkfifo(path)
-    refusal(check_readable, path, WeightsUnavailable)
-    path.unlink()
-    path.symlink_to("/dev/zero")
-    refusal(check_readable, path, WeightsUnavailable)
-    path.unlink()
+    for odd in no_files(path, "missing", "fifo", "device"):
+        refusal(check_readable, odd, WeightsUnavailable)
     path.write_bytes(b"")
     refusal(check_readable, path, WeightsCorrupt)
 
