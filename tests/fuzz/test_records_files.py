@@ -68,6 +68,7 @@ def contents(folder):
 def swept():
     yield
     shutil.rmtree(home())
+    home.cache_clear()  # a worker may come back to this module, with tests of another's
 
 
 @pytest.fixture
