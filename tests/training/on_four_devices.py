@@ -5,6 +5,7 @@ was killed; ``families,NAME,...`` trains small models for two steps on one devic
 found is the last line, in JSON.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -248,6 +249,7 @@ def most_apart(folder, other):
 def runs():
     """Runs of a tiny VAE: one to its end, and two that go on where it was in its second epoch."""
     folder = pathlib.Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
     random = np.random.default_rng(0)
     np.savez(folder / "images.npz", x_train=random.integers(0, 256, (40, 8, 8)).astype("uint8"))
     recipe = audiozoo.info("mnist_vae")
